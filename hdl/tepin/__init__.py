@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Tepin chip as Amaranth components: blocks, and the chip made of them."""
+"""The Tepin chip: Amaranth components only. Knows nothing of models, compilers or boards."""
