@@ -1,58 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """StreamFifo against a Python queue: order, rate, latency, level and clear, registers and memory alike."""
 
-import random
 from collections import deque
 
 import pytest
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
-from amaranth.sim import Simulator
+
 from tepin.stream import StreamFifo
+from tepin_testbench.pysim import simulate
 
 DEPTHS = [1, 2, 3, 4, 7, 8]
 
 
-def simulate(dut, testbench):
-    """Runs one testbench to its end on `dut`, clocked at 1 MHz."""
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run_until(0.01)
-    assert testbench.finished, "The testbench did not end within 10,000 cycles"
-
-
-def bench(function):
-    """Marks a testbench, so that one that hangs is told from one that ended."""
-
-    async def run(ctx):
-        await function(ctx)
-        run.finished = True
-
-    run.finished = False
-    return run
-
-
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("push_rate, pop_rate", [(0.9, 0.3), (0.3, 0.9), (0.8, 0.8)])
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_matches_queue(depth, seed):
+def test_matches_queue(depth, push_rate, pop_rate, rng):
     """Random valid, ready and clear: in every cycle the ports are those of a queue in Python."""
     dut = StreamFifo(shape=unsigned(16), depth=depth)
-    draw = random.Random(f"{depth} {seed}")
-    push_rate, pop_rate = draw.choice([(0.9, 0.3), (0.3, 0.9), (0.8, 0.8)])
     seen_levels = set()
 
-    @bench
     async def testbench(ctx):
         held = deque()
         offered = None
         for cycle in range(1000):
-            if offered is None and draw.random() < push_rate:
-                offered = draw.getrandbits(16)
-            clear = draw.random() < 0.01
-            ready = draw.random() < pop_rate
+            if offered is None and rng.random() < push_rate:
+                offered = int(rng.integers(1 << 16))
+            clear = rng.random() < 0.01
+            ready = rng.random() < pop_rate
             ctx.set(dut.i.valid, offered is not None)
-            ctx.set(dut.i.payload, offered if offered is not None else draw.getrandbits(16))
+            ctx.set(dut.i.payload, offered if offered is not None else int(rng.integers(1 << 16)))
             ctx.set(dut.o.ready, ready)
             ctx.set(dut.clear, clear)
             assert ctx.get(dut.level) == len(held), cycle
@@ -81,7 +58,6 @@ def test_full_rate(depth):
     """With both sides always willing, one item passes per cycle; one in two cycles if the depth is 1."""
     dut = StreamFifo(shape=unsigned(8), depth=depth)
 
-    @bench
     async def testbench(ctx):
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.o.ready, 1)
@@ -113,7 +89,6 @@ def test_shapes(shape, items, depth):
             return {"a": value.a, "b": value.b}
         return list(value) if isinstance(shape, data.ArrayLayout) else value
 
-    @bench
     async def testbench(ctx):
         for item in items:
             ctx.set(dut.i.payload, item)
