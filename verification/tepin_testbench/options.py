@@ -33,8 +33,8 @@ def waves():
 def generator(*names):
     """A numpy random generator for whoever is called `names`, such as a test, or a driver of a test.
 
-    Depends on the seed of the run and on the names only, so tests can be added, left out and reordered, and each
-    still draws the same numbers.
+    Depends on the seed of the run and on the names only, so tests can be added, left out and reordered, and
+    each still draws the same numbers.
     """
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
     words = np.frombuffer(digest, dtype="<u4")
