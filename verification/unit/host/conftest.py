@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tepin_host.models import Layer, Model, ModelConfig, tensor_shapes
+from tepin_testbench.options import generator
 
 MODELS = Path(os.environ.get("TEPIN_MODELS", Path(__file__).parents[4] / "shared" / "models"))
 
 
-def random_model(*, tied=True, seed=0):
+def random_model(*, tied=True):
     """A model whose sizes are all different, with weights that float16 and bfloat16 hold exactly."""
     config = ModelConfig(
         dim=24,
@@ -26,7 +27,7 @@ def random_model(*, tied=True, seed=0):
         norm_eps=1e-5,
         tied=tied,
     )
-    rng = np.random.default_rng(seed)
+    rng = generator("random model")
     shapes = tensor_shapes(config)
 
     def tensor(name):

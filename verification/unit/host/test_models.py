@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files: every accepted format gives the same model, and every broken file one clear sentence."""
 
+import random
 import struct
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from tepin_host.errors import UserError
 from tepin_host.models import Layer, Model, ModelConfig, demo_model_path, load_model
 from tepin_host.models.safetensors_model import interleave_rope
 from tepin_reference.kernels import Llama
+from tepin_testbench import options
 
 NORMS = ("attention_norm", "ffn_norm")
 MATRICES = ("wq", "wk", "wv", "wo")
@@ -355,6 +357,30 @@ def test_safetensors_tensors(model, save_tensors):
     )
     harmless = tensors | {"model.layers.0.self_attn.rotary_emb.inv_freq": np.zeros(2, np.float32)}
     assert_same(load_model(save_tensors(harmless, hf_metadata(model))), model)
+
+
+@pytest.mark.parametrize("write", [legacy, version1, None], ids=["legacy", "version1", "safetensors"])
+def test_damage_never_escapes_as_another_error(model, save, save_tensors, write):
+    """Random damage either goes unnoticed, as in a weight, or ends in one line."""
+    rng = random.Random(f"{options.seed()} {write}")
+    data = write(model) if write else save_tensors(hf_tensors(model), hf_metadata(model)).read_bytes()
+    noticed = 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        at = rng.randrange(rng.choice([8, 40, 300, len(data)]))
+        match rng.randrange(3):
+            case 0:
+                damaged[at] ^= 1 << rng.randrange(8)
+            case 1:
+                del damaged[at : at + rng.choice([1, 4, len(data)])]
+            case 2:
+                damaged[at : at + 4] = rng.choice([b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\xff\xff\xff\xff"])
+        try:
+            load_model(save(damaged, rng.choice(["damaged.bin", "damaged.safetensors"])))
+        except UserError as error:
+            assert "\n" not in str(error)
+            noticed += 1
+    assert noticed > 50
 
 
 def test_config_reports_every_problem_at_once():

@@ -14,6 +14,7 @@ from tepin_host.models import load_model
 from tepin_host.tokenizer import Tokenizer
 from tepin_reference import kernels
 from tepin_reference.kernels import Llama
+from tepin_testbench.options import generator
 
 MODELS = Path(os.environ.get("TEPIN_MODELS", Path(__file__).parents[4] / "shared" / "models"))
 
@@ -23,9 +24,9 @@ STORY = (
 )
 
 
-@pytest.fixture(params=[1, 2], ids=lambda seed: f"seed{seed}")
+@pytest.fixture
 def rng(request):
-    return np.random.default_rng(request.param)
+    return generator(request.node.name)
 
 
 def test_matmul(rng):
