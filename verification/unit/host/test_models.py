@@ -362,7 +362,7 @@ def test_safetensors_tensors(model, save_tensors):
 @pytest.mark.parametrize("write", [legacy, version1, None], ids=["legacy", "version1", "safetensors"])
 def test_damage_never_escapes_as_another_error(model, save, save_tensors, write):
     """Random damage either goes unnoticed, as in a weight, or ends in one line."""
-    rng = random.Random(f"{options.seed()} {write}")
+    rng = random.Random(f"{options.seed()} {write and write.__name__}")
     data = write(model) if write else save_tensors(hf_tensors(model), hf_metadata(model)).read_bytes()
     noticed = 0
     for _ in range(150):
