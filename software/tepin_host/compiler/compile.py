@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model and a configuration to an `Executable`."""
+
+from tepin_host.compiler.executable import Executable
+from tepin_host.compiler.image import build_image
+from tepin_host.compiler.llama import LlamaProgram
+from tepin_host.compiler.plan import Plan
+from tepin_host.errors import UserError
+
+__all__ = ["compile_model"]
+
+
+def compile_model(model, config, *, weights="int8", activations="int16", progress=None):
+    """Compile a model for a chip.
+
+    Parameters
+    ----------
+    model : Model
+    config : ChipConfig
+    weights : "int8" or "int4"
+    activations : "int16" or "int8"
+    progress : callable(fraction), optional
+
+    Raises
+    ------
+    UserError
+        If the model does not fit the chip.
+    """
+    plan = Plan(model.config, config, weights, activations)
+    program = LlamaProgram(plan).words
+    if len(program) > config.program_words:
+        raise UserError(
+            f"the program has {len(program)} words, the program memory of this configuration {config.program_words}; "
+            "use a larger program_words"
+        )
+    return Executable(plan, program, build_image(model, plan, progress), model.name)

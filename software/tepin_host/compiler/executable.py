@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled model: program, memory image and map, in memory or in a directory.
+
+The directory holds `program.bin` (32-bit little-endian words), `image.bin` (external memory from address 0; the KV
+cache behind it needs no initial value) and `map.json` (regions, sizes, configuration). One image serves every prompt:
+a `Request` is written over its first bytes.
+"""
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tepin.config import ChipConfig
+from tepin.isa import ISA_VERSION
+from tepin_host.compiler.plan import PROMPT_OFFSET, Plan
+from tepin_host.errors import UserError
+from tepin_host.models import ModelConfig
+
+__all__ = ["Executable", "Request"]
+
+_NO_TOKEN = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate.
+
+    Parameters
+    ----------
+    prompt : list of int
+        Token ids, at least one.
+    tokens : int
+        Most tokens to generate.
+    seed : int
+        Of the sampling noise, 32 bits.
+    temperature : float
+        0 chooses the most likely token.
+    stop : tuple of int
+        Up to two tokens that end the text; they are not part of it.
+    """
+
+    prompt: list
+    tokens: int
+    seed: int = 0
+    temperature: float = 0.0
+    stop: tuple = (1, 2)
+
+    def positions(self, context):
+        """Positions that pass through the network: the prompt and all generated tokens but the last, within the context."""
+        return min(len(self.prompt) + self.tokens - 1, context)
+
+    def encode(self, context):
+        """Bytes of the request region; `UserError` for what the model cannot do."""
+        if not self.prompt:
+            raise UserError("the prompt holds no token")
+        if self.tokens < 1:
+            raise UserError(f"the number of tokens must be at least 1, not {self.tokens}")
+        if len(self.prompt) > context:
+            raise UserError(f"the prompt has {len(self.prompt)} tokens, the model's context is {context}")
+        if not (self.temperature >= 0 and np.isfinite(self.temperature)):
+            raise UserError(f"the temperature must be a number, 0 or more, not {self.temperature}")
+        inverse = np.float32(1 / self.temperature) if self.temperature else np.float32(0)
+        if not np.isfinite(inverse):
+            raise UserError(
+                f"the temperature {self.temperature} is too close to 0; use 0 for the most likely token"
+            )
+        stop = (*self.stop, _NO_TOKEN, _NO_TOKEN)
+        header = struct.pack(
+            "<IIIfII",
+            len(self.prompt),
+            self.positions(context),
+            self.seed & 0xFFFFFFFF,
+            inverse,
+            stop[0],
+            stop[1],
+        )
+        return header.ljust(PROMPT_OFFSET, b"\0") + struct.pack(f"<{len(self.prompt)}I", *self.prompt)
+
+
+@dataclass(frozen=True, eq=False)
+class Executable:
+    """A compiled model.
+
+    Members
+    -------
+    plan : Plan
+    program : list of int
+        32-bit words.
+    image : uint8 array
+        External memory from address 0 up to the KV cache.
+    name : str
+        Of the model.
+    """
+
+    plan: Plan
+    program: list
+    image: np.ndarray
+    name: str
+
+    @property
+    def memory_bytes(self):
+        """Bytes of external memory that the program uses, KV cache included."""
+        return self.plan.memory["cache"].end
+
+    def memory(self, request):
+        """External memory at the start of a run: image, request, empty cache."""
+        memory = np.zeros(self.memory_bytes, np.uint8)
+        memory[: len(self.image)] = self.image
+        data = request.encode(self.plan.model.max_seq_len)
+        memory[: len(data)] = np.frombuffer(data, np.uint8)
+        return memory
+
+    def save(self, directory):
+        """Write the three files into `directory`, which is created if need be."""
+        directory = Path(directory)
+        description = {
+            "name": self.name,
+            "isa_version": ISA_VERSION,
+            "config_hash": self.plan.config.hash,
+            "config": asdict(self.plan.config),
+            "model": asdict(self.plan.model),
+            "weights": self.plan.weights,
+            "activations": self.plan.activations,
+            "memory_bytes": self.memory_bytes,
+            "regions": {
+                name: {"address": region.address, "size": region.size}
+                for name, region in self.plan.memory.items()
+            },
+            "scratchpad": self.plan.scratchpad,
+        }
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "program.bin").write_bytes(np.array(self.program, "<u4").tobytes())
+            (directory / "image.bin").write_bytes(self.image.tobytes())
+            (directory / "map.json").write_text(json.dumps(description, indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"{directory}: cannot be written: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, directory):
+        """Read what `save` wrote; `UserError` if it is not that, or of another instruction set."""
+        directory = Path(directory)
+        try:
+            description = json.loads((directory / "map.json").read_text())
+            program = np.frombuffer((directory / "program.bin").read_bytes(), "<u4").tolist()
+            image = np.frombuffer((directory / "image.bin").read_bytes(), np.uint8)
+            if description["isa_version"] != ISA_VERSION:
+                raise UserError(
+                    f"{directory}: compiled for instruction set {description['isa_version']}, this is {ISA_VERSION}; "
+                    "compile the model again"
+                )
+            plan = Plan(
+                ModelConfig(**description["model"]),
+                ChipConfig(**description["config"]),
+                description["weights"],
+                description["activations"],
+            )
+        except OSError as error:
+            raise UserError(f"{directory}: not a compiled model: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{directory}: not a compiled model: {error}") from error
+        if plan.config.hash != description["config_hash"] or len(image) != plan.image_bytes:
+            raise UserError(f"{directory}: image and map contradict each other; compile the model again")
+        return cls(plan, program, image, description["name"])

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program of a Llama: a whole generation, from the prompt to the last token, without the host.
+
+One pass of the token loop runs one position through all layers; prompt tokens skip the classifier. In each layer, in
+order: norm, projections, rotary embedding, insertion of the new key and value into their pages, attention
+(`attention.py`), output projection, feed-forward network. Sampling is in `sampling.py`.
+
+Every engine works through its own commands; these semaphores order them:
+
+    EMBEDDED     loads -> vector      the token's embedding and rotary row are in the scratchpad
+    LAYER        loads -> vector      the layer's norms and current KV pages are in the scratchpad
+    ACTIVATIONS  vector -> matmul     the next activations are quantised
+    PRODUCTS     matmul -> vector     the next products are in the scratchpad
+    INSERTED     vector -> stores     key and value have been inserted into their pages
+    STORED       stores -> weights    ... and written to memory, from where full pages stream later
+    SAVED        stores -> loads      ... and the page buffers may be overwritten
+    ATTENDED     vector -> loads      attention has read the page buffers
+    STEPPED      vector -> loads      the rotary row and the embedding may be overwritten
+    CHOSEN       vector -> sequencer  the next token is known
+    FETCHED      loads -> sequencer   a word that the sequencer asked for is in the scratchpad
+    SCALES, SCALES_FREE               see `attention.py`
+"""
+
+from tepin.isa import DataType, Engine, Function, Reduction, ScalarOp
+from tepin_host.assembler import Assembler, Scalar, Vector
+from tepin_host.compiler.attention import Attention
+from tepin_host.compiler.plan import BLOCK, CONSTANTS, PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.sampling import Sampler
+
+__all__ = ["LlamaProgram"]
+
+_SEMAPHORES = (
+    "EMBEDDED",
+    "LAYER",
+    "ACTIVATIONS",
+    "PRODUCTS",
+    "INSERTED",
+    "STORED",
+    "SAVED",
+    "ATTENDED",
+    "STEPPED",
+    "CHOSEN",
+    "FETCHED",
+    "SCALES",
+    "SCALES_FREE",
+)
+
+_REGISTERS = {
+    "position": "of the token in the network",
+    "slot": "position within its block of 64",
+    "blocks": "full blocks before the current one",
+    "layers": "layers still to do, counting down",
+    "page": "address in memory of the current (block, layer)",
+    "next_weights": "address of the weights to prefetch next",
+    "next_pages": "address of the first block of the layer to prefetch next",
+    "norms": "scratchpad address of the present layer's norms",
+}
+
+
+class LlamaProgram:
+    """Writes the program for a `Plan`; `words` is the result."""
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.model = plan.model
+        self.memory = plan.memory
+        self.pad = plan.scratchpad
+        self.a = Assembler()
+        self.semaphore = {name: self.a.semaphore(name) for name in _SEMAPHORES}
+        self.r = {name: self.a.register(name) for name in _REGISTERS}
+        self.attention = Attention(self)
+        self.sampler = Sampler(self)
+        self._emit()
+        self.words = self.a.assemble()
+
+    # Places
+
+    def constant(self, name):
+        """Scratchpad operand of a scalar constant."""
+        return Scalar(self.pad["constants"] + 4 * CONSTANTS.index(name))
+
+    def chunk_start(self, index):
+        """Scratchpad operand of the first token id of a classifier chunk."""
+        return Scalar(self.pad["constants"] + 4 * (len(CONSTANTS) + index))
+
+    @property
+    def final_norm(self):
+        return Vector(self.pad["constants"] + 4 * (len(CONSTANTS) + len(self.plan.chunks)))
+
+    def request_word(self, name):
+        """Scratchpad address of a word of the request."""
+        return self.pad["request"] + 4 * REQUEST_HEADER.index(name)
+
+    def address(self, region):
+        return self.memory[region].address
+
+    # The whole
+
+    def _emit(self):
+        a, r = self.a, self.r
+        self._prepare()
+        token_loop = a.label("token")
+        a.place(token_loop)
+        self._embed()
+        a.move(r["layers"], self.model.n_layers)
+        with a.loop(r["layers"]):
+            self._layer()
+        self._finish_position(token_loop)
+
+    def _prepare(self):
+        """Constants and request into the scratchpad, first prefetches, semaphores that start above zero."""
+        a, r, s, pad = self.a, self.r, self.semaphore, self.pad
+        a.load(self.address("request"), pad["request"], PROMPT_OFFSET)
+        a.load(self.address("constants"), pad["constants"], self.plan.constants_bytes)
+        a.load(self.address("request") + PROMPT_OFFSET, pad["words"], 4, signal=s["FETCHED"])
+        a.wait(s["FETCHED"])
+        with a.temporary("count") as count:
+            a.move(count, self.model.n_layers)
+            with a.loop(count):
+                a.signal(s["STORED"])
+        a.signal(s["STEPPED"])
+        a.signal(s["SCALES_FREE"])
+        a.move(r["position"], 0)
+        a.move(r["slot"], 0)
+        a.move(r["blocks"], 0)
+        a.move(r["page"], self.address("cache"))
+        a.move(r["norms"], pad["norms"])
+        a.move(r["next_weights"], self.address("weights"))
+        a.move(r["next_pages"], self.address("cache"))
+        self._prefetch_weights(r["blocks"])
+        a.load(self.address("norms"), pad["norms"], self._norm_bytes, signal=s["LAYER"])
+
+    @property
+    def _norm_bytes(self):
+        return 2 * self.model.dim * 4
+
+    def _embed(self):
+        """x = embedding[token]; the token's id is in the first of `words`."""
+        a, r, s, pad = self.a, self.r, self.semaphore, self.pad
+        stride = self.memory["embedding"].size // self.model.vocab_size
+        with a.temporary("row") as row, a.temporary("token") as token:
+            a.load_word(token, pad["words"])
+            a.scalar(ScalarOp.MUL, row, token, stride)
+            a.scalar(ScalarOp.ADD, row, row, self.address("embedding"))
+            a.load(row, pad["embedding"], stride, wait=s["STEPPED"])
+            a.scalar(ScalarOp.MUL, row, r["position"], 4 * self.model.head_dim)
+            a.scalar(ScalarOp.ADD, row, row, self.address("rotary"))
+            a.load(row, pad["rotary"], 4 * self.model.head_dim, signal=s["EMBEDDED"])
+        scale = Scalar(pad["embedding"] + stride - 4)
+        a.vector(
+            Function.MUL,
+            self.model.dim,
+            a=Vector(pad["embedding"]),
+            a_type=DataType.INT8,
+            b=scale,
+            d=Vector(pad["x"]),
+            wait=s["EMBEDDED"],
+        )
+
+    def _layer(self):
+        a, s, pad, m = self.a, self.semaphore, self.pad, self.model
+        self.norm_and_quantize(Vector(self.r["norms"]), wait=s["LAYER"])
+        self.project("wk", pad["k"], wait=s["ACTIVATIONS"])
+        self.project("wv", pad["v"])
+        self.project("wq", pad["q"])
+        self.attention.emit()
+        self.project("wo", pad["o"], wait=s["ACTIVATIONS"])
+        self._prefetch_next_layer()
+        self._add_to_x(pad["o"])
+        self.norm_and_quantize(Vector(self.r["norms"] + 4 * m.dim))
+        self._feed_forward()
+        self._add_to_x(pad["o"])
+        with a.temporary("other") as other:
+            self._other_norms(other)
+            a.move(self.r["norms"], other)
+
+    def _other_norms(self, register):
+        """register = scratchpad address of the norm buffer that the present layer does not use."""
+        self.a.move(register, 2 * self.pad["norms"] + self._norm_bytes)
+        self.a.scalar(ScalarOp.SUB, register, register, self.r["norms"])
+
+    def _add_to_x(self, products):
+        x = Vector(self.pad["x"])
+        self.a.vector(
+            Function.ADD, self.model.dim, a=x, b=Vector(products), d=x, wait=self.semaphore["PRODUCTS"]
+        )
+
+    # Pieces that several parts use
+
+    def project(self, name, output, *, wait=0):
+        """One matrix of the layer from the weight FIFO, times the activations in `xq`."""
+        n, k = self.plan.shapes[name]
+        self.matmul(k, n, output, wait=wait)
+
+    def matmul(self, k, n, output, *, wait=0, observe=False):
+        """A weight matrix from the FIFO times the one row in `xq`."""
+        self.a.matmul(
+            m=1,
+            k=k,
+            n=n,
+            activations=self.pad["xq"],
+            scale=self.pad["scale"],
+            output=output,
+            weights=self.plan.weight_type,
+            activation_type=self.plan.activation_type,
+            observe=observe,
+            wait=wait,
+            signal=self.semaphore["PRODUCTS"],
+        )
+
+    def norm_and_quantize(self, weight, *, wait=0):
+        """xq, scale = quantise(rms_norm(x) * weight).
+
+        The normaliser is one positive number for the whole row, so it goes into the scale: xq = quantise(x * weight),
+        scale = step * normaliser. That takes a pass less than normalising first.
+        """
+        a, pad, dim = self.a, self.pad, self.model.dim
+        x, u = Vector(pad["x"]), Vector(pad["u"])
+        square, normaliser, maximum = (Scalar(pad["scalars"] + 4 * index) for index in range(3))
+        a.vector(Function.MUL, dim, a=x, b=weight, d=u, reduce=(Reduction.ABSMAX, maximum.base), wait=wait)
+        a.vector(Function.MUL, dim, a=x, b=x, reduce=(Reduction.SUM, square.base))
+        step, inverse = self.step_of(maximum, 1)
+        a.vector(
+            Function.MUL,
+            dim,
+            a=u,
+            b=inverse,
+            d=Vector(pad["xq"]),
+            d_type=self.plan.activation_data_type,
+        )
+        a.vector(
+            Function.MADD,
+            1,
+            a=square,
+            b=self.constant("inverse_dim"),
+            c=self.constant("epsilon"),
+            d=normaliser,
+        )
+        a.vector(Function.RSQRT, 1, a=normaliser, d=normaliser)
+        a.vector(
+            Function.MUL,
+            1,
+            a=step,
+            b=normaliser,
+            d=Scalar(pad["scale"]),
+            signal=self.semaphore["ACTIVATIONS"],
+        )
+
+    def quantize_row(self, source, n, maximum):
+        """xq, scale = quantise(one row of n whose largest magnitude is known)."""
+        a, pad = self.a, self.pad
+        a.vector(Function.MUL, 1, a=maximum, b=self.constant("activation_step"), d=Scalar(pad["scale"]))
+        inverse = Scalar(pad["inverse"])
+        a.vector(Function.RECIPROCAL, 1, a=Scalar(pad["scale"]), d=inverse)
+        a.vector(
+            Function.MUL,
+            n,
+            a=source,
+            b=inverse,
+            d=Vector(pad["xq"]),
+            d_type=self.plan.activation_data_type,
+            signal=self.semaphore["ACTIVATIONS"],
+        )
+
+    def step_of(self, maximum, n, constant="activation_step"):
+        """steps = maximum * constant, inverse = 1 / steps for n rows; returns both operands.
+
+        A row of zeros has step 0 and inverse infinity; 0 * infinity is NaN, which converts to the integer 0.
+        """
+        a, pad = self.a, self.pad
+        steps, inverse = (Scalar(pad[name]) if n == 1 else Vector(pad[name]) for name in ("steps", "inverse"))
+        a.vector(Function.MUL, n, a=maximum, b=self.constant(constant), d=steps)
+        a.vector(Function.RECIPROCAL, n, a=steps, d=inverse)
+        return steps, inverse
+
+    def _feed_forward(self):
+        """o = w2 @ (silu(w1 @ x) * (w3 @ x)), silu(g) = g / (1 + exp(-g))."""
+        a, s, pad, hidden = self.a, self.semaphore, self.pad, self.model.hidden_dim
+        gate, up, sigmoid = Vector(pad["gate"]), Vector(pad["up"]), Vector(pad["sigmoid"])
+        self.project("w1", pad["gate"], wait=s["ACTIVATIONS"])
+        self.project("w3", pad["up"])
+        a.vector(Function.EXPM, hidden, a=Vector(pad["gate"], negate=True), d=sigmoid, wait=s["PRODUCTS"])
+        a.vector(Function.ADD, hidden, a=sigmoid, b=self.constant("one"), d=sigmoid)
+        a.vector(Function.RECIPROCAL, hidden, a=sigmoid, d=sigmoid)
+        a.vector(Function.MUL, hidden, a=gate, b=sigmoid, d=gate)
+        maximum = Scalar(pad["maxima"])
+        a.vector(
+            Function.MUL,
+            hidden,
+            a=gate,
+            b=up,
+            d=gate,
+            reduce=(Reduction.ABSMAX, maximum.base),
+            wait=s["PRODUCTS"],
+        )
+        self.quantize_row(gate, hidden, maximum)
+        self.project("w2", pad["o"], wait=s["ACTIVATIONS"])
+
+    # Prefetch
+
+    def _prefetch_weights(self, blocks):
+        """Queue the weights of one layer, and between them its full KV pages, in the order of their use."""
+        a, r, plan = self.a, self.r, self.plan
+        before, end = plan.offsets["wo"], plan.offsets["end"]
+        a.weights(r["next_weights"], before)
+        a.weights(
+            r["next_pages"],
+            plan.pages_bytes,
+            repeat=(blocks, plan.cache_block_bytes),
+            wait=self.semaphore["STORED"],
+        )
+        a.weights(r["next_weights"] + before, end - before)
+
+    def _prefetch_next_layer(self):
+        """Start to fetch what follows this layer: the next one, or classifier and first layer of the next position."""
+        a, r, plan = self.a, self.r, self.plan
+        done, last = a.label("prefetched"), a.label("last_layer")
+        with a.temporary("one") as one:
+            a.move(one, 1)
+            a.branch(ScalarOp.BEQ, r["layers"], one, last)
+        a.scalar(ScalarOp.ADD, r["next_weights"], r["next_weights"], plan.offsets["end"])
+        a.scalar(ScalarOp.ADD, r["next_pages"], r["next_pages"], plan.cache_layer_bytes)
+        a.scalar(ScalarOp.ADD, r["page"], r["page"], plan.cache_layer_bytes)
+        self._prefetch_weights(r["blocks"])
+        with a.temporary("norm") as norm:
+            a.scalar(ScalarOp.SUB, norm, r["layers"], self.model.n_layers + 1)
+            a.scalar(ScalarOp.MUL, norm, norm, -self._norm_bytes)
+            a.scalar(ScalarOp.ADD, norm, norm, self.address("norms"))
+            self._load_layer(norm, r["slot"])
+        a.jump(done)
+
+        a.place(last)
+        a.scalar(ScalarOp.ADD, r["next_weights"], r["next_weights"], plan.offsets["end"])
+        with a.temporary("next_position") as position, a.temporary("bound") as bound:
+            a.scalar(ScalarOp.ADD, position, r["position"], 1)
+            a.load_word(bound, self.request_word("prompt_length"))
+            with a.unless(ScalarOp.BLT, position, bound):
+                a.weights(r["next_weights"], plan.classifier_bytes)
+            a.load_word(bound, self.request_word("positions"))
+            a.branch(ScalarOp.BGE, position, bound, done)
+            with a.temporary("next_block") as block:
+                a.scalar(ScalarOp.SHR, block, position, 6)
+                a.move(r["next_weights"], self.address("weights"))
+                a.move(r["next_pages"], self.address("cache"))
+                self._prefetch_weights(block)
+                a.scalar(ScalarOp.MUL, r["page"], block, plan.cache_block_bytes)
+                a.scalar(ScalarOp.ADD, r["page"], r["page"], self.address("cache"))
+            a.scalar(ScalarOp.AND, position, position, BLOCK - 1)
+            a.move(bound, self.address("norms"))
+            self._load_layer(bound, position)
+        a.place(done)
+
+    def _load_layer(self, norm, slot):
+        """Load norms and current pages of the next layer, once the present layer is done with the page buffers."""
+        a, s = self.a, self.semaphore
+        a.nop(Engine.LOADS, wait=s["SAVED"])
+        with a.temporary("other") as other:
+            self._other_norms(other)
+            a.load(norm, other, self._norm_bytes, wait=s["ATTENDED"])
+        self.attention.load_pages(slot)
+        a.nop(Engine.LOADS, signal=s["LAYER"])
+
+    # End of a position
+
+    def _finish_position(self, token_loop):
+        """Choose and push a token, or take the next one of the prompt; then go on with the next position."""
+        a, r, s, pad = self.a, self.r, self.semaphore, self.pad
+        a.nop(Engine.VECTOR, signal=s["STEPPED"])
+        generate, advance, stop = a.label("generate"), a.label("advance"), a.label("stop")
+        a.scalar(ScalarOp.ADD, r["position"], r["position"], 1)
+        with a.temporary("bound") as bound:
+            a.load_word(bound, self.request_word("prompt_length"))
+            a.branch(ScalarOp.BGE, r["position"], bound, generate)
+            a.scalar(ScalarOp.MUL, bound, r["position"], 4)
+            a.scalar(ScalarOp.ADD, bound, bound, self.address("request") + PROMPT_OFFSET)
+            a.load(bound, pad["words"], 4, signal=s["FETCHED"])
+            a.wait(s["FETCHED"])
+            a.jump(advance)
+
+        a.place(generate)
+        with a.temporary("token") as token, a.temporary("other") as other:
+            self.sampler.emit(token)
+            for name in ("stop0", "stop1"):
+                a.load_word(other, self.request_word(name))
+                a.branch(ScalarOp.BEQ, token, other, stop)
+            a.store_word(token, pad["words"])
+            a.push(token)
+
+        a.place(advance)
+        a.scalar(ScalarOp.AND, r["slot"], r["position"], BLOCK - 1)
+        a.scalar(ScalarOp.SHR, r["blocks"], r["position"], 6)
+        with a.temporary("bound") as bound:
+            a.load_word(bound, self.request_word("positions"))
+            a.branch(ScalarOp.BLT, r["position"], bound, token_loop)
+        a.place(stop)
+        a.flush()
+        a.end()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing the next token on the chip.
+
+Greedy: argmax of the logits, ties to the lowest id. With a temperature T: argmax of logits / T + g, g[i] = -ln(-ln u[i])
+with u uniform (the Gumbel-max trick), which draws from softmax(logits / T) exactly. u depends on seed, position and
+token id only.
+"""
+
+from tepin.isa import Function, Reduction, ScalarOp
+from tepin_host.assembler import Scalar, Strided, Vector
+
+__all__ = ["Sampler"]
+
+
+class Sampler:
+    """Writes final norm, classifier and choice of a token into a `LlamaProgram`."""
+
+    def __init__(self, program):
+        self.program = program
+        self.plan, self.model, self.pad = program.plan, program.model, program.pad
+        self.a, self.semaphore = program.a, program.semaphore
+
+    def emit(self, token):
+        """Leave the chosen token id in the register `token`."""
+        a, program, pad = self.a, self.program, self.pad
+        chunks = self.plan.chunks
+        program.norm_and_quantize(program.final_norm)
+        a.store_word(program.r["position"], pad["words"] + 4)
+        for index, (_, tokens) in enumerate(chunks):
+            program.matmul(
+                self.model.dim, tokens, pad["logits"], wait=self.semaphore["ACTIVATIONS"], observe=True
+            )
+            last = index == len(chunks) - 1
+            self._best_of_chunk(index, tokens, self.semaphore["CHOSEN" if last else "ACTIVATIONS"])
+        a.wait(self.semaphore["CHOSEN"])
+        if len(chunks) == 1:
+            a.load_word(token, pad["best"])
+            return
+        # The best of the chunks' bests; an earlier chunk wins a tie, as an earlier token does.
+        overall = pad["best"] + 8 * len(chunks)
+        values = Strided(pad["best"] + 4, stride=8)
+        a.vector(
+            Function.COPY,
+            len(chunks),
+            a=values,
+            reduce=(Reduction.ARGMAX, overall),
+            signal=self.semaphore["CHOSEN"],
+        )
+        a.wait(self.semaphore["CHOSEN"])
+        with a.temporary("chunk") as chunk:
+            a.load_word(chunk, overall)
+            a.scalar(ScalarOp.MUL, token, chunk, chunks[1][0])
+            a.scalar(ScalarOp.MUL, chunk, chunk, 8)
+            a.load_word(chunk, pad["best"], chunk)
+            a.scalar(ScalarOp.ADD, token, token, chunk)
+
+    def _best_of_chunk(self, index, tokens, signal):
+        """best[index] = argmax over the chunk, greedy or with noise."""
+        a, pad, s = self.a, self.pad, self.semaphore
+        logits, noise = Vector(pad["logits"]), Vector(pad["noise"])
+        best = (Reduction.ARGMAX, pad["best"] + 8 * index)
+        greedy, done = a.label("greedy"), a.label("chosen")
+        with a.temporary("temperature") as temperature, a.temporary("none") as none:
+            a.load_word(temperature, self.program.request_word("inverse_temperature"))
+            a.move(none, 0)
+            a.branch(ScalarOp.BEQ, temperature, none, greedy)
+        a.vector(
+            Function.RANDOM,
+            tokens,
+            a=self.program.chunk_start(index),
+            b=Scalar(self.program.request_word("seed")),
+            c=Scalar(pad["words"] + 4),
+            d=noise,
+        )
+        a.vector(Function.LN, tokens, a=noise, d=noise)
+        a.vector(Function.LN, tokens, a=Vector(pad["noise"], negate=True), d=noise)
+        a.vector(
+            Function.MADD,
+            tokens,
+            a=logits,
+            b=Scalar(self.program.request_word("inverse_temperature")),
+            c=Vector(pad["noise"], negate=True),
+            reduce=best,
+            wait=s["PRODUCTS"],
+            signal=signal,
+        )
+        a.jump(done)
+        a.place(greedy)
+        a.vector(Function.COPY, tokens, a=logits, reduce=best, wait=s["PRODUCTS"], signal=signal)
+        a.place(done)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functional simulator: what a program does, in every bit, with no notion of time.
+
+It executes instructions one after the other in program order. A chip overlaps them, but a correct program is ordered by its
+semaphores so that nobody can tell; a wait for a semaphore that no earlier instruction has signalled is therefore an error
+here, as it would be a deadlock or a race there.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+
+from tepin.config import ChipConfig
+from tepin.isa import (
+    COMMANDS,
+    SEMAPHORE_COUNT,
+    SEMAPHORE_MAXIMUM,
+    Engine,
+    EngineOp,
+    ErrorCode,
+    ScalarOp,
+    WeightSource,
+)
+from tepin.program import IllegalInstruction, ScalarInstruction, decode
+
+from . import vector
+from .dma import Window, runs
+from .matmul import K_LIMIT, activation_dtype, matmul
+from .weights import stream_bytes, unpack
+
+__all__ = ["FunctionalSimulator", "ProgramError"]
+
+_MASK = (1 << 32) - 1
+
+
+class ProgramError(Exception):
+    """A program stopped with an error: `code`, program counter `pc`, offending value `info`."""
+
+    def __init__(self, code, pc, info=0, reason=""):
+        self.code, self.pc, self.info = code, pc, info
+        super().__init__(f"{code.name} at word {pc}, info {info:#x}{': ' if reason else ''}{reason}")
+
+
+def _signed(value):
+    return value - (1 << 32) if value >> 31 else value
+
+
+_ARITHMETIC = {
+    ScalarOp.ADD: lambda a, b: a + b,
+    ScalarOp.SUB: lambda a, b: a - b,
+    ScalarOp.MUL: lambda a, b: a * b,
+    ScalarOp.SHL: lambda a, b: a << (b & 31),
+    ScalarOp.SHR: lambda a, b: a >> (b & 31),
+    ScalarOp.MIN: lambda a, b: min(_signed(a), _signed(b)),
+    ScalarOp.MAX: lambda a, b: max(_signed(a), _signed(b)),
+    ScalarOp.AND: lambda a, b: a & b,
+    ScalarOp.OR: lambda a, b: a | b,
+    ScalarOp.XOR: lambda a, b: a ^ b,
+}
+
+_BRANCH = {
+    ScalarOp.BEQ: lambda a, b: a == b,
+    ScalarOp.BNE: lambda a, b: a != b,
+    ScalarOp.BLT: lambda a, b: _signed(a) < _signed(b),
+    ScalarOp.BGE: lambda a, b: _signed(a) >= _signed(b),
+}
+
+
+class FunctionalSimulator:
+    """A chip without time.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        Of which only `columns`, `port_width` (layout of weight streams), `accumulator_rows`, and size and banks of the
+        scratchpad matter.
+    memory : uint8 array
+        External memory from address 0; changed in place.
+    read_window, write_window : Window
+        Addresses that the program may read and write; by default all of `memory`.
+
+    Attributes
+    ----------
+    scratchpad : uint8 array
+    registers : list of 16 ints
+    observed : list of float32 arrays
+        Results of matmul commands with the `observe` flag, one array [M, N] each, in program order.
+    executed : int
+        Instructions executed so far.
+    """
+
+    def __init__(self, config: ChipConfig, memory, *, read_window=None, write_window=None):
+        self.config = config
+        self.memory = memory
+        self.read_window = read_window or Window(0, len(memory))
+        self.write_window = write_window or Window(0, len(memory))
+        self.scratchpad = np.zeros(config.scratchpad_bytes, np.uint8)
+        self.registers = [0] * 16
+        self.semaphores = [0] * SEMAPHORE_COUNT
+        self.observed = []
+        self.executed = 0
+        self._weight_fifo = np.zeros(0, np.uint8)
+        self._pc = 0
+
+    # Sequencer
+
+    def run(self, program, *, limit=None) -> Iterator[int]:
+        """Execute a program from its first word to END, yielding every token that it pushes.
+
+        Raises `ProgramError`; `limit` bounds the number of instructions (ErrorCode.TIMEOUT).
+        """
+        program = [int(word) for word in program]
+        cache = {}
+        self._pc = 0
+        while True:
+            pc = self._pc
+            if pc not in cache:
+                try:
+                    cache[pc] = self._prepare(*decode(program, pc))
+                except IllegalInstruction as error:
+                    raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, reason=str(error)) from None
+            instruction, length, flags = cache[pc]
+            if limit is not None and self.executed >= limit:
+                raise self._error(ErrorCode.TIMEOUT, reason=f"{limit} instructions executed")
+            self.executed += 1
+            if isinstance(instruction, ScalarInstruction):
+                if instruction.op == ScalarOp.END:
+                    return
+                if instruction.op == ScalarOp.PUSH:
+                    yield self.registers[instruction.rs]
+                self._pc = pc + length
+                self._execute_scalar(instruction, pc)
+            else:
+                self._execute_command(instruction, flags)
+                self._pc = pc + length
+
+    @staticmethod
+    def _prepare(instruction, length):
+        if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
+            return instruction, length, None
+        return instruction, length, COMMANDS[instruction.engine].flags.from_bits(instruction.flags)
+
+    def _execute_scalar(self, instruction, pc):
+        op, rd, rs = instruction.op, instruction.rd, instruction.rs
+        registers = self.registers
+        b = registers[instruction.rt] if instruction.immediate is None else instruction.immediate & _MASK
+        if op in _ARITHMETIC:
+            self._write_register(rd, _ARITHMETIC[op](registers[rs], b))
+        elif op in _BRANCH:
+            if _BRANCH[op](registers[rd], registers[rs]):
+                self._pc = b
+        elif op == ScalarOp.DBNZ:
+            self._write_register(rd, registers[rd] - 1)
+            if registers[rd]:
+                self._pc = b
+        elif op == ScalarOp.JUMP:
+            self._pc = b
+        elif op == ScalarOp.LOAD:
+            self._write_register(rd, self._read_word((registers[rs] + b) & _MASK, pc))
+        elif op == ScalarOp.STORE:
+            self._bytes((registers[rs] + b) & _MASK, 4, pc)[:] = list(struct.pack("<I", registers[rd]))
+        elif op == ScalarOp.WAIT:
+            self._wait(rd, pc)
+        elif op == ScalarOp.SIGNAL:
+            self._signal(rd, pc)
+        elif op == ScalarOp.FLUSH:
+            self._weight_fifo = self._weight_fifo[:0]
+        elif op == ScalarOp.FAIL:
+            raise ProgramError(ErrorCode.SOFTWARE, pc, (registers[rs] + b) & _MASK)
+
+    def _write_register(self, number, value):
+        if number:
+            self.registers[number] = value & _MASK
+
+    def _wait(self, semaphore, pc):
+        if semaphore == 0:
+            return
+        if self.semaphores[semaphore] == 0:
+            raise ProgramError(
+                ErrorCode.TIMEOUT, pc, semaphore, f"nobody has signalled semaphore {semaphore}"
+            )
+        self.semaphores[semaphore] -= 1
+
+    def _signal(self, semaphore, pc):
+        if semaphore == 0:
+            return
+        if self.semaphores[semaphore] == SEMAPHORE_MAXIMUM:
+            raise ProgramError(ErrorCode.SEMAPHORE, pc, semaphore, f"semaphore {semaphore} overflows")
+        self.semaphores[semaphore] += 1
+
+    # Engines
+
+    def _execute_command(self, instruction, flags):
+        pc = self._pc
+        self._wait(instruction.wait, pc)
+        if instruction.op == EngineOp.RUN:
+            registers = self.registers
+            fields = {
+                name: (registers[operand.register] + operand.immediate) & _MASK
+                for name, operand in instruction.fields.items()
+            }
+            {
+                Engine.WEIGHTS: self._weights,
+                Engine.LOADS: self._load,
+                Engine.STORES: self._store,
+                Engine.MATMUL: self._matmul,
+                Engine.VECTOR: self._vector,
+            }[instruction.engine](flags, fields)
+        self._signal(instruction.signal, pc)
+
+    def _weights(self, flags, fields):
+        length, word = fields["length"], self.config.fifo_word_bytes
+        chunks = [self._weight_fifo]
+        for memory, _ in runs(flags, fields, self._read_word):
+            if memory % word or length % word:
+                raise self._error(ErrorCode.ALIGNMENT, memory)
+            chunks.append(self._external(memory, length, self.read_window, ErrorCode.READ_WINDOW))
+        self._weight_fifo = np.concatenate(chunks)
+
+    def _load(self, flags, fields):
+        length = fields["length"]
+        for memory, local in runs(flags, fields, self._read_word):
+            source = self._external(memory, length, self.read_window, ErrorCode.READ_WINDOW)
+            self._bytes(local, length)[:] = source
+
+    def _store(self, flags, fields):
+        length = fields["length"]
+        for memory, local in runs(flags, fields, self._read_word):
+            target = self._external(memory, length, self.write_window, ErrorCode.WRITE_WINDOW)
+            target[:] = self._bytes(local, length)
+
+    def _matmul(self, flags, fields):
+        m, k, n = fields["m"], fields["k"], fields["n"]
+        if not 1 <= m <= self.config.accumulator_rows:
+            raise self._error(ErrorCode.PARAMETER, m)
+        if not 1 <= k <= K_LIMIT:
+            raise self._error(ErrorCode.PARAMETER, k)
+        if n == 0:
+            raise self._error(ErrorCode.PARAMETER, n)
+        scales = bool(flags.scales)
+        size = stream_bytes(k, n, self.config.columns, flags.weights, scales)
+        if flags.source == WeightSource.FIFO:
+            word = self.config.fifo_word_bytes
+            padded = -(-size // word) * word
+            if len(self._weight_fifo) < padded:
+                raise self._error(ErrorCode.TIMEOUT, padded, "the weight FIFO holds too few bytes")
+            stream, self._weight_fifo = self._weight_fifo[:size], self._weight_fifo[padded:]
+        else:
+            stream = self._bytes(fields["weights"], size)
+        w8, weight_scale = unpack(stream, k, n, self.config.columns, flags.weights, scales)
+        kind = activation_dtype(flags)
+        a = np.stack(
+            [
+                self._bytes(
+                    fields["activations"] + row * fields["activation_stride"], k * kind.itemsize
+                ).view(kind)
+                for row in range(m)
+            ]
+        )
+        scale = self._bytes(fields["scale"], 4 * m).view("<f4") if "scale" in fields else None
+        y, maximum = matmul(flags, a, w8, weight_scale, scale)
+        for row in range(m):
+            self._bytes(fields["output"] + row * fields["output_stride"], 4 * n)[:] = y[row].view(np.uint8)
+        if "maximum" in fields:
+            self._bytes(fields["maximum"], 4 * m)[:] = maximum.view(np.uint8)
+        if flags.observe:
+            self.observed.append(y)
+
+    def _vector(self, flags, fields):
+        try:
+            vector.execute(flags, fields, self.scratchpad)
+        except vector.OperandError as error:
+            raise self._error(ErrorCode.SCRATCHPAD, error.address, str(error)) from None
+
+    # Memories
+
+    def _error(self, code, info=0, reason=""):
+        return ProgramError(code, self._pc, info, reason)
+
+    def _external(self, address, length, window, code):
+        """View of `length` bytes of external memory."""
+        if length and not window.holds(address, length):
+            raise self._error(code, address)
+        if address + length > len(self.memory):
+            response = ErrorCode.READ_RESPONSE if code == ErrorCode.READ_WINDOW else ErrorCode.WRITE_RESPONSE
+            raise self._error(response, address, "no memory there")
+        return self.memory[address : address + length]
+
+    def _bytes(self, address, length, pc=None):
+        """View of `length` bytes of the scratchpad within one bank."""
+        address &= _MASK
+        if address + length > len(self.scratchpad):
+            raise self._error(ErrorCode.SCRATCHPAD, address, "outside the scratchpad")
+        if length and address // self.config.bank_bytes != (address + length - 1) // self.config.bank_bytes:
+            raise self._error(ErrorCode.SCRATCHPAD, address, "crosses a scratchpad bank")
+        return self.scratchpad[address : address + length]
+
+    def _read_word(self, address, pc=None):
+        return int(self._bytes(address, 4, pc).view("<u4")[0])
