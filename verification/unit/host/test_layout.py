@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from tepin.isa import WeightType
 from tepin_host.layout import (
     pack_matrix,
     pack_table,
@@ -17,6 +18,8 @@ from tepin_host.layout import (
     useful_bytes,
 )
 from tepin_host.quantize import QuantizedMatrix, quantize_int4, quantize_int8
+from tepin_reference import weights
+from tepin_testbench.options import generator
 
 # inputs (K), outputs (N), columns (C): whole tiles, ragged tiles, odd widths, ragged groups, narrower than the array.
 SHAPES = [
@@ -74,7 +77,7 @@ def spelled_out(matrix, columns, align, scales):
 @pytest.mark.parametrize("kind", ["int8", "int4"])
 @pytest.mark.parametrize("inputs, outputs, columns", SHAPES)
 def test_stream_is_what_its_definition_says(inputs, outputs, columns, kind, scales):
-    matrix = random_matrix(np.random.default_rng(inputs), kind, inputs, outputs)
+    matrix = random_matrix(generator("layout", kind, inputs, outputs), kind, inputs, outputs)
     packed = pack_matrix(matrix, columns, align=16, scales=scales)
     assert packed == spelled_out(matrix, columns, 16, scales)
     assert len(packed) == stream_size(inputs, outputs, columns, kind, align=16, scales=scales)
@@ -87,7 +90,7 @@ def test_stream_is_what_its_definition_says(inputs, outputs, columns, kind, scal
 @pytest.mark.parametrize("kind", ["int8", "int4"])
 @pytest.mark.parametrize("inputs, outputs, columns", SHAPES)
 def test_unpack_is_the_inverse_of_pack(inputs, outputs, columns, kind, scales):
-    matrix = random_matrix(np.random.default_rng(outputs), kind, inputs, outputs)
+    matrix = random_matrix(generator("layout", kind, inputs, outputs), kind, inputs, outputs)
     packed = pack_matrix(matrix, columns, align=64, scales=scales)
     again = unpack_matrix(packed, inputs, outputs, columns, kind, scales=scales)
     assert again.kind == kind
@@ -97,6 +100,23 @@ def test_unpack_is_the_inverse_of_pack(inputs, outputs, columns, kind, scales):
     if kind == "int4":
         np.testing.assert_array_equal(again.zero, matrix.zero)
         np.testing.assert_array_equal(again.group_scale, matrix.group_scale)
+
+
+@pytest.mark.parametrize("scales", [True, False])
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("inputs, outputs, columns", SHAPES)
+def test_weight_decoder_reads_what_pack_writes(inputs, outputs, columns, kind, scales):
+    """The host's encoder against the reference's decoder, which were written apart from each other."""
+    matrix = random_matrix(generator("layout", kind, inputs, outputs), kind, inputs, outputs)
+    weight_type = WeightType[kind.upper()]
+    assert stream_bytes(inputs, outputs, columns, kind, scales=scales) == weights.stream_bytes(
+        inputs, outputs, columns, weight_type, scales
+    )
+    stream = np.frombuffer(pack_matrix(matrix, columns, align=16, scales=scales), dtype=np.uint8)
+    w8, scale = weights.unpack(stream, inputs, outputs, columns, weight_type, scales)
+    np.testing.assert_array_equal(w8, matrix.w8.T)
+    if scales:
+        np.testing.assert_array_equal(scale, matrix.scale)
 
 
 def test_int4_takes_four_and_a_quarter_bits():
@@ -115,15 +135,15 @@ def test_useful_bytes_leave_out_padding():
 
 
 def test_quantised_matrices_survive_the_stream():
-    weights = np.random.default_rng(5).standard_normal((21, 70)).astype(np.float32)
-    for matrix in (quantize_int8(weights), quantize_int4(weights)):
+    values = generator("layout of quantised weights").standard_normal((21, 70)).astype(np.float32)
+    for matrix in (quantize_int8(values), quantize_int4(values)):
         again = unpack_matrix(pack_matrix(matrix, 8, align=8), 70, 21, 8, matrix.kind)
         np.testing.assert_array_equal(again.w8, matrix.w8)
 
 
 @pytest.mark.parametrize("inputs", [1, 4, 6, 96])
 def test_table_rows_hold_codes_and_scale(inputs):
-    matrix = random_matrix(np.random.default_rng(inputs), "int8", inputs, 9)
+    matrix = random_matrix(generator("table", inputs), "int8", inputs, 9)
     data = pack_table(matrix)
     stride = table_stride(inputs)
     assert stride % 4 == 0 and len(data) == 9 * stride
@@ -137,7 +157,7 @@ def test_table_rows_hold_codes_and_scale(inputs):
 
 
 def test_wrong_arguments():
-    matrix = random_matrix(np.random.default_rng(1), "int4", 32, 8)
+    matrix = random_matrix(generator("wrong arguments"), "int4", 32, 8)
     with pytest.raises(ValueError, match="columns must be positive, not 0"):
         pack_matrix(matrix, 0)
     with pytest.raises(ValueError, match="align must be positive, not 0"):
