@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bursts: cuts runs at the boundaries of aligned blocks of memory.
+
+A block is what the longest burst covers, at most 4 KiB, so no burst crosses a 4 KiB boundary.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tepin.dma.descriptor import Run
+from tepin.isa import ErrorCode
+
+__all__ = ["BurstSplitter", "burst_layout"]
+
+
+def burst_layout(block_bytes):
+    """What one burst moves: bytes `start` to `end`, both included, of block number `block` of memory.
+
+    `local` is the scratchpad address that belongs to the first byte of the burst's first beat, also when the run starts
+    later in that beat. With `code` other than NONE, or `empty`, it is no burst; `block` and `start` together are the
+    offending address or value.
+    """
+    offset_bits = (block_bytes - 1).bit_length()
+    return data.StructLayout(
+        {
+            "code": ErrorCode,
+            "pc": 15,
+            "signal": 4,
+            "empty": 1,
+            "first_of_run": 1,
+            "last_of_run": 1,
+            "last": 1,  # of the command
+            "start": offset_bits,
+            "block": 32 - offset_bits,
+            "end": offset_bits,
+            "local": 32,
+        }
+    )
+
+
+class BurstSplitter(wiring.Component):
+    """Splits runs into bursts, one per cycle; the first one is offered a cycle after the run. Addresses wrap at 2**32.
+
+    Parameters
+    ----------
+    block_bytes : int
+        Bytes of the longest burst: a power of two, more than `beat_bytes`, up to 4096.
+    beat_bytes : int
+        Bytes per beat: a power of two.
+
+    Members
+    -------
+    i : In stream of `Run`
+    o : Out stream of `burst_layout(block_bytes)`
+    """
+
+    def __init__(self, *, block_bytes, beat_bytes):
+        if block_bytes not in (1 << bits for bits in range(1, 13)):
+            raise ValueError(f"Block of bursts must be a power of two of 2 to 4096 bytes, not {block_bytes}")
+        self.block_bytes = block_bytes
+        self.beat_bytes = beat_bytes
+        super().__init__(
+            {
+                "i": In(stream.Signature(Run)),
+                "o": Out(stream.Signature(burst_layout(block_bytes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        run = self.i.payload
+        offset_bits = (self.block_bytes - 1).bit_length()
+        beat_bits = (self.beat_bytes - 1).bit_length()
+
+        valid = Signal()
+        first = Signal()
+        left = Signal(33 - offset_bits)  # blocks after this one
+        burst = Signal(
+            burst_layout(self.block_bytes)
+        )  # `end`: of the run's last block; `local`: of the block's start
+        final = Signal()
+        m.d.comb += [
+            final.eq(left == 0),
+            self.i.ready.eq(~valid | (self.o.ready & final)),
+            self.o.valid.eq(valid),
+            self.o.payload.eq(burst),
+            self.o.payload.first_of_run.eq(first),
+            self.o.payload.last_of_run.eq(final),
+            self.o.payload.last.eq(burst.last & final),
+            self.o.payload.end.eq(Mux(final, burst.end, self.block_bytes - 1)),
+            self.o.payload.local.eq(burst.local + Cat(Const(0, beat_bits), burst.start[beat_bits:])),
+        ]
+
+        with m.If(self.o.ready & ~final):
+            m.d.sync += [
+                left.eq(left - 1),
+                burst.block.eq(burst.block + 1),
+                burst.local.eq(burst.local + self.block_bytes),
+                burst.start.eq(0),
+                first.eq(0),
+            ]
+        with m.If(self.i.ready):
+            start = run.memory[:offset_bits]
+            end = (start + run.length - 1)[:33]
+            m.d.sync += [
+                valid.eq(self.i.valid),
+                first.eq(1),
+                left.eq(Mux(run.empty | (run.code != ErrorCode.NONE), 0, end[offset_bits:])),
+                burst.code.eq(run.code),
+                burst.pc.eq(run.pc),
+                burst.signal.eq(run.signal),
+                burst.empty.eq(run.empty),
+                burst.last.eq(run.last),
+                burst.start.eq(start),
+                burst.block.eq(run.memory[offset_bits:]),
+                burst.end.eq(end[:offset_bits]),
+                burst.local.eq(run.local - start),
+            ]
+        return m

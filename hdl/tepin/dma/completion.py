@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Completion: signals commands in order, each when all its runs are done."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tepin.stream import StreamFifo
+
+__all__ = ["Completion"]
+
+
+class Completion(wiring.Component):
+    """Remembers after which run each command is complete.
+
+    Runs are done in the order in which they are issued. A command enters with its last run (or without any). Its signal
+    leaves 2 to 4 cycles after that run is done.
+
+    Parameters
+    ----------
+    runs : int
+        Most runs that are issued and not yet done.
+    depth : int
+        Commands that wait.
+
+    Members
+    -------
+    accepted : In, a command is on its way here (for `busy` only)
+    issued : In, a run is issued in this cycle
+    i : In stream of semaphore numbers, one for each command, in the cycle of its last run
+    done : In, the oldest run is done in this cycle
+    signal_valid, signal : Out, as in `EngineSignature`
+    busy : Out, a command has been accepted and not signalled
+    """
+
+    def __init__(self, *, runs, depth=16):
+        self.runs = runs
+        self.depth = depth
+        super().__init__(
+            {
+                "accepted": In(1),
+                "issued": In(1),
+                "i": In(stream.Signature(4)),
+                "done": In(1),
+                "signal_valid": Out(1),
+                "signal": Out(4),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Counters wrap; the distance between `done` and a waiting command is less than half their range.
+        bits = (self.runs + self.depth + 4).bit_length() + 1
+        entry = data.StructLayout({"signal": 4, "run": bits})
+        m.submodules.queue = queue = StreamFifo(shape=entry, depth=self.depth)
+        issued, done = Signal(bits), Signal(bits)
+        commands = Signal(range(self.depth + 16))
+        reached = Signal(bits)
+        m.d.sync += [issued.eq(issued + self.issued), done.eq(done + self.done)]
+        m.d.comb += [
+            queue.i.valid.eq(self.i.valid),
+            queue.i.payload.signal.eq(self.i.payload),
+            queue.i.payload.run.eq(issued + self.issued),
+            self.i.ready.eq(queue.i.ready),
+            reached.eq(done - queue.o.payload.run),
+            queue.o.ready.eq(~reached[-1]),
+            self.busy.eq(commands != 0),
+        ]
+        complete = queue.o.valid & queue.o.ready
+        m.d.sync += [
+            self.signal_valid.eq(complete),
+            self.signal.eq(queue.o.payload.signal),
+            commands.eq(commands + self.accepted - complete),
+        ]
+        return m

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Address windows: no burst leaves the chip that touches a byte outside of what the host allowed."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tepin.dma.bursts import burst_layout
+from tepin.isa import ErrorCode
+
+__all__ = ["WindowCheck"]
+
+
+class WindowCheck(wiring.Component):
+    """Compares every burst with the window [`base`, `limit`]. Latency 1 cycle, one burst per cycle.
+
+    A burst that is not entirely inside gets this window's error code, and its address becomes that of its first byte
+    outside. Both ends are part of the window, so that the whole address space is 0 to 0xFFFFFFFF; a window with
+    `base` above `limit` contains nothing.
+
+    Parameters
+    ----------
+    block_bytes : int
+        Bytes of the longest burst.
+    code : ErrorCode
+        Error of a burst that is not inside.
+
+    Members
+    -------
+    i, o : streams of `burst_layout(block_bytes)`
+    base, limit : In(32)
+        First and last byte that may be touched. Must not change while commands are executed.
+    """
+
+    def __init__(self, *, block_bytes, code):
+        self.block_bytes = block_bytes
+        self.code = code
+        super().__init__(
+            {
+                "i": In(stream.Signature(burst_layout(block_bytes))),
+                "o": Out(stream.Signature(burst_layout(block_bytes))),
+                "base": In(32),
+                "limit": In(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        burst = self.i.payload
+        offset_bits = (self.block_bytes - 1).bit_length()
+        first = Cat(burst.start, burst.block)
+        last = Cat(burst.end, burst.block)
+        beyond = Signal(32)
+        first_outside, last_outside = Signal(), Signal()
+        m.d.comb += [
+            beyond.eq(self.limit + 1),
+            first_outside.eq((first < self.base) | (first > self.limit)),
+            last_outside.eq(last > self.limit),
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(burst)]
+            with m.If(~burst.empty & (burst.code == ErrorCode.NONE)):
+                with m.If(first_outside | last_outside):
+                    m.d.sync += self.o.payload.code.eq(self.code)
+                with m.If(~first_outside & last_outside):
+                    m.d.sync += [
+                        self.o.payload.start.eq(beyond[:offset_bits]),
+                        self.o.payload.block.eq(beyond[offset_bits:]),
+                    ]
+        return m
