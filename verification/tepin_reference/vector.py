@@ -4,9 +4,9 @@
     d[r][i] = f(a[r][i], b[r][i], c[r][i])      for r < rows, i < n
     result[r] = reduction of d[r][0..n-1]       optionally; of the float32 results, before conversion to d's type
 
-Everything is float32 inside. An integer `a` is converted when it is read, `d` when it is written. All operands are read before
-anything is written here; the hardware goes element by element, which is the same when `d` shares no bytes with an operand or
-lies exactly on it.
+Everything is float32 inside. An integer `a` is converted when it is read, `d` when it is written. All operands are read
+before anything is written here; the hardware goes element by element, which is the same when `d` shares no bytes with an
+operand or lies exactly on it.
 """
 
 import numpy as np
