@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scratchpad against an array of bytes: random traffic on all ports at once."""
+
+import numpy as np
+import pytest
+
+from tepin.memory.ports import ReadPort
+from tepin.memory.scratchpad import RoundRobin, Scratchpad
+from tepin_testbench.pysim import simulate
+
+
+def line_at(address, line_bytes, bank_bytes):
+    """Addresses of the bytes of a line: it wraps at the end of its bank."""
+    address &= ~3
+    first = address - address % bank_bytes
+    return first + (address - first + np.arange(line_bytes)) % bank_bytes
+
+
+@pytest.mark.parametrize(
+    "size,banks,line_bytes,readers,writers",
+    [(256, 1, 4, 1, 1), (1024, 2, 8, 2, 3), (1024, 4, 16, 5, 3), (2048, 8, 64, 3, 2)],
+)
+@pytest.mark.parametrize("density", [0.3, 1.0])
+def test_random_traffic(size, banks, line_bytes, readers, writers, density, rng):
+    dut = Scratchpad(size=size, banks=banks, line_bytes=line_bytes, readers=readers, writers=writers)
+    bank_bytes = size // banks
+    contents = np.zeros(size, dtype=np.uint8)
+    cycles = 600
+
+    def random_address():
+        if rng.random() < 0.05:
+            return int(rng.choice([size, size + 4, 1 << 31, (1 << 32) - 4, size * 3]))
+        return int(rng.integers(size))
+
+    def random_bits(width):
+        return int.from_bytes(rng.bytes((width + 7) // 8), "little") % (1 << width)
+
+    async def traffic(ctx):
+        expected = [[] for _ in range(readers)]  # (cycle, line or None for a fault)
+        write_faults = [False] * writers
+        waiting = {}
+        for cycle in range(cycles):
+            for ports in (dut.readers, dut.writers):
+                for port in ports:
+                    if id(port) not in waiting and rng.random() < density:
+                        waiting[id(port)] = 0
+                        ctx.set(port.request.valid, 1)
+                        if port in list(dut.readers):
+                            ctx.set(port.request.payload, random_address())
+                        else:
+                            ctx.set(port.request.payload.address, random_address())
+                            ctx.set(port.request.payload.data, random_bits(8 * line_bytes))
+                            ctx.set(port.request.payload.mask, random_bits(line_bytes))
+            # Responses of this cycle.
+            for number, port in enumerate(dut.readers):
+                due = bool(expected[number]) and expected[number][0][0] == cycle
+                assert ctx.get(port.response_valid) == due
+                if due:
+                    _, line = expected[number].pop(0)
+                    assert ctx.get(port.fault) == (line is None)
+                    if line is not None:
+                        got = ctx.get(port.response).to_bytes(line_bytes, "little")
+                        got = np.frombuffer(got, dtype=np.uint8)
+                        assert (got == line).all()
+            for number, port in enumerate(dut.writers):
+                assert ctx.get(port.fault) == write_faults[number]
+            # What this cycle accepts. Reads see what was written before.
+            before = contents.copy()
+            for number, port in enumerate(dut.readers):
+                if ctx.get(port.request.valid) and ctx.get(port.request.ready):
+                    address = ctx.get(port.request.payload)
+                    line = None
+                    if address < size:
+                        line = before[line_at(address, line_bytes, bank_bytes)]
+                    expected[number].append((cycle + ReadPort.LATENCY, line))
+            touched = []
+            for number, port in enumerate(dut.writers):
+                write_faults[number] = False
+                if ctx.get(port.request.valid) and ctx.get(port.request.ready):
+                    address = ctx.get(port.request.payload.address)
+                    write_faults[number] = address >= size
+                    if address < size:
+                        mask = ctx.get(port.request.payload.mask)
+                        data = ctx.get(port.request.payload.data).to_bytes(line_bytes, "little")
+                        for place, byte in enumerate(line_at(address, line_bytes, bank_bytes)):
+                            if mask >> place & 1:
+                                contents[byte] = data[place]
+                        touched.append(address // bank_bytes)
+            assert len(set(touched)) == len(touched), "two writes to one bank in one cycle"
+            for ports, count in ((dut.readers, readers), (dut.writers, writers)):
+                for port in ports:
+                    if id(port) in waiting:
+                        if ctx.get(port.request.ready):
+                            assert waiting.pop(id(port)) <= count - 1, "starved"
+                        else:
+                            waiting[id(port)] += 1
+            done = [
+                port
+                for ports in (dut.readers, dut.writers)
+                for port in ports
+                if ctx.get(port.request.valid) and ctx.get(port.request.ready)
+            ]
+            await ctx.tick()
+            for port in done:
+                ctx.set(port.request.valid, 0)
+
+    simulate(dut, traffic)
+
+
+def test_ports_in_different_banks_do_not_wait():
+    dut = Scratchpad(size=1024, banks=4, line_bytes=16, readers=4, writers=4)
+
+    async def testbench(ctx):
+        for number in range(4):
+            ctx.set(dut.readers[number].request.valid, 1)
+            ctx.set(dut.writers[number].request.valid, 1)
+        for step in range(8):
+            for number in range(4):
+                ctx.set(dut.readers[number].request.payload, 256 * ((number + step) % 4) + 4)
+                ctx.set(dut.writers[number].request.payload.address, 256 * ((number - step) % 4) + 12)
+            for port in (*dut.readers, *dut.writers):
+                assert ctx.get(port.request.ready)
+            await ctx.tick()
+
+    simulate(dut, testbench)
+
+
+def test_write_is_visible_to_the_next_read():
+    dut = Scratchpad(size=1024, banks=4, line_bytes=8, readers=1, writers=1)
+    reader, writer = dut.readers[0], dut.writers[0]
+
+    async def testbench(ctx):
+        ctx.set(writer.request.valid, 1)
+        ctx.set(writer.request.payload.address, 20)
+        ctx.set(writer.request.payload.data, 0x1122334455667788)
+        ctx.set(writer.request.payload.mask, 0x7F)
+        await ctx.tick()
+        ctx.set(writer.request.valid, 0)
+        ctx.set(reader.request.valid, 1)
+        ctx.set(reader.request.payload, 23)  # bits 1:0 mean nothing
+        await ctx.tick()
+        ctx.set(reader.request.payload, 24)
+        await ctx.tick()
+        ctx.set(reader.request.valid, 0)
+        assert ctx.get(reader.response) == 0x0022334455667788
+        await ctx.tick()
+        assert ctx.get(reader.response) == 0x00223344
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_round_robin_takes_turns(count):
+    dut = RoundRobin(count)
+
+    async def testbench(ctx):
+        ctx.set(dut.requests, (1 << count) - 1)
+        for step in range(2 * count):
+            assert ctx.get(dut.grant) == 1 << (step % count)
+            await ctx.tick()
+        ctx.set(dut.requests, 0)
+        assert ctx.get(dut.grant) == 0
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"size": 1000}, "size must be a power of two, not 1000"),
+        ({"banks": 3}, "banks must be a power of two, not 3"),
+        ({"line_bytes": 2}, "line_bytes must be at least 4, not 2"),
+        ({"readers": 0}, "readers must be an integer of at least 1, not 0"),
+        ({"writers": "x"}, "writers must be an integer of at least 1, not 'x'"),
+        ({"size": 64}, "size must hold two lines in each bank, not 64 bytes"),
+    ],
+)
+def test_init_wrong_parameters(changes, message):
+    parameters = {"size": 1024, "banks": 4, "line_bytes": 16, "readers": 1, "writers": 1} | changes
+    with pytest.raises(ValueError, match=message):
+        Scratchpad(**parameters)
