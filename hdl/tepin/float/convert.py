@@ -6,7 +6,16 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from tepin.float.format import FLOAT32
-from tepin.float.pipeline import delay, normalise, shift_right_jam, shift_steps, split, stage, wire
+from tepin.float.pipeline import (
+    delay,
+    normalise,
+    shift_right,
+    shift_right_jam,
+    shift_steps,
+    split,
+    stage,
+    wire,
+)
 from tepin.float.round import round_and_pack
 
 __all__ = ["FloatToFixed40", "FloatToInt", "IntFormat", "IntToFloat"]
@@ -222,19 +231,12 @@ class FloatToFixed40(wiring.Component):
         coarse = stage(
             m,
             "coarse",
-            value=_shift_right(m, "coarse", decoded.value, decoded.distance, steps[0]),
+            value=shift_right(m, "coarse", decoded.value, decoded.distance, steps[0]),
             distance=decoded.distance,
             invalid=decoded.invalid,
         )
         m.d.sync += [
-            self.o.value.eq(_shift_right(m, "fine", coarse.value, coarse.distance, steps[1])),
+            self.o.value.eq(shift_right(m, "fine", coarse.value, coarse.distance, steps[1])),
             self.o.invalid.eq(coarse.invalid),
         ]
         return m
-
-
-def _shift_right(m, name, value, distance, steps):
-    """Shift `value` right by the bits of `distance` that `steps` names."""
-    for step in steps:
-        value = wire(m, f"{name}_{step}", Mux(distance[step.bit_length() - 1], value[step:], value))
-    return value

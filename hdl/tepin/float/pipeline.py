@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-__all__ = ["delay", "normalise", "shift_right_jam", "shift_steps", "split", "stage", "wire"]
+__all__ = ["delay", "normalise", "shift_right", "shift_right_jam", "shift_steps", "split", "stage", "wire"]
 
 
 def stage(m, name, **values):
@@ -48,14 +48,24 @@ def split(steps, groups):
     return [steps[group * share : (group + 1) * share] for group in range(groups)]
 
 
+def _shift_enable(distance, step):
+    place = step.bit_length() - 1
+    return distance[place] if place < len(distance) else Const(0, 1)
+
+
+def shift_right(m, name, value, distance, steps):
+    """Shift the unsigned `value` right by the bits of `distance` that `steps` names."""
+    for step in steps:
+        value = wire(m, f"{name}_{step}", Mux(_shift_enable(distance, step), value[step:], value))
+    return value
+
+
 def shift_right_jam(m, name, value, distance, steps):
-    """Shift `value` right by the bits of `distance` that `steps` names; what falls off the end sticks in bit 0."""
+    """Shift as :func:`shift_right` does; what falls off the end sticks in bit 0."""
     for step in steps:
         shifted = value[step:] if step < len(value) else Const(0, 1)
         jammed = Cat(shifted[0] | value[:step].any(), shifted[1:])
-        place = step.bit_length() - 1
-        enable = distance[place] if place < len(distance) else Const(0, 1)
-        value = wire(m, f"{name}_{step}", Mux(enable, jammed, value)[: len(value)])
+        value = wire(m, f"{name}_{step}", Mux(_shift_enable(distance, step), jammed, value))
     return value
 
 
