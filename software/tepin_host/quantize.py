@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["GROUP", "QuantizedMatrix", "dequantize", "quantize", "quantize_int4", "quantize_int8"]
+from tepin_reference.weights import GROUP
 
-
-GROUP = 32
-"""Codes along K that share the parameters of an int4 group."""
+__all__ = ["QuantizedMatrix", "dequantize", "quantize", "quantize_int4", "quantize_int8"]
 
 _SMALLEST_NORMAL = np.float32(2.0**-126)
 

@@ -9,7 +9,8 @@ output channels after the other:
 * int4 only: before each group of 32 rows, n parameter bytes `z | (s - 1) << 4`; the weight is `(q - z) * s`, saturated;
 * n float32 scales, unless the job has none.
 
-The stream of a job starts at a multiple of the weight FIFO word and is padded to one.
+Numbers are little-endian. Tiles follow each other without padding; only the stream of a whole job starts at a multiple of the
+weight FIFO word and is padded to one. The host (`tepin_host.layout`) writes what is read here.
 """
 
 import numpy as np

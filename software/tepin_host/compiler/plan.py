@@ -22,10 +22,10 @@ from functools import cached_property
 import numpy as np
 
 from tepin.config import ChipConfig
-from tepin.isa import ActivationType, DataType, WeightType
+from tepin.isa import ActivationType, DataType
 from tepin_host.compiler.allocate import MemoryMap, ScratchpadMap
 from tepin_host.errors import UserError
-from tepin_host.layout import stream_size, table_stride, useful_bytes
+from tepin_host.layout import stream_size, table_stride, useful_bytes, weight_type
 from tepin_host.models import ModelConfig
 
 __all__ = ["BLOCK", "CONSTANTS", "MATRICES", "REQUEST_HEADER", "Plan"]
@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def weight_type(self):
-        return WeightType[self.weights.upper()]
+        return weight_type(self.weights)
 
     @property
     def activation_type(self):
