@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated chip and its memory, from Python."""
+
+import ctypes
+import functools
+
+import numpy as np
+
+from tepin_host.simulation.build import build_simulator
+
+__all__ = ["ChipSimulator"]
+
+
+@functools.cache
+def _library(path):
+    library = ctypes.CDLL(str(path))
+    word, long, handle = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
+    for name, result, arguments in (
+        ("create", handle, [ctypes.c_void_p, long, long]),
+        ("destroy", None, [handle]),
+        ("write", ctypes.c_int, [handle, word, word]),
+        ("read", ctypes.c_int, [handle, word, ctypes.POINTER(word)]),
+        ("run", long, [handle, long]),
+        ("cycle", long, [handle]),
+        ("observed", long, [handle, ctypes.POINTER(ctypes.POINTER(word))]),
+        ("forget", None, [handle]),
+        ("fault", None, [handle, long, long]),
+        ("stall", None, [handle, word, word]),
+    ):
+        function = getattr(library, f"tepin_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class ChipSimulator:
+    """The RTL of one chip, cycle by cycle, with an AXI4 memory.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    memory : uint8 array
+        External memory from address 0, shared with the simulation, which changes it.
+    latency : int
+        Cycles from a read's address to its first beat, and from a write's last beat to its response.
+    library : path, optional
+        What `build_simulator` returned; by default it is called for `config`.
+
+    Attributes
+    ----------
+    accesses : int
+        Register reads and writes so far.
+    """
+
+    def __init__(self, config, memory, *, latency=100, library=None):
+        if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
+            raise TypeError("memory must be a contiguous array of uint8")
+        self.config = config
+        self.memory = memory  # Keeps the buffer alive as long as the simulation.
+        self.accesses = 0
+        self._library = _library(library or build_simulator(config))
+        self._handle = self._library.tepin_create(memory.ctypes.data, len(memory), latency)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self._library.tepin_destroy(self._handle)
+            self._handle = None
+
+    def write(self, address, value):
+        """Write a register; `RuntimeError` if the chip refuses."""
+        self.accesses += 1
+        response = self._library.tepin_write(self._handle, address, value)
+        if response:
+            raise RuntimeError(f"write of {value:#x} to register {address:#x}: response {response}")
+
+    def read(self, address):
+        """Read a register; `RuntimeError` if the chip refuses."""
+        self.accesses += 1
+        value = ctypes.c_uint32()
+        response = self._library.tepin_read(self._handle, address, ctypes.byref(value))
+        if response:
+            raise RuntimeError(f"read of register {address:#x}: response {response}")
+        return value.value
+
+    def run(self, cycles):
+        """Let the clock run until the chip raises its interrupt, at most `cycles`; returns the cycles run."""
+        return self._library.tepin_run(self._handle, cycles)
+
+    @property
+    def cycle(self):
+        """Clock cycles since power-up."""
+        return self._library.tepin_cycle(self._handle)
+
+    def observed(self):
+        """Words that left through the probe port since the last call, uint32."""
+        words = ctypes.POINTER(ctypes.c_uint32)()
+        count = self._library.tepin_observed(self._handle, ctypes.byref(words))
+        result = np.ctypeslib.as_array(words, (count,)).copy() if count else np.zeros(0, np.uint32)
+        self._library.tepin_forget(self._handle)
+        return result
+
+    def fault(self, base, limit):
+        """Answer accesses to [base, limit) with SLVERR from now on."""
+        self._library.tepin_fault(self._handle, base, limit)
+
+    def stall(self, percent, seed=0):
+        """Withhold the memory's handshakes in `percent` of the cycles from now on."""
+        self._library.tepin_stall(self._handle, percent, seed)
