@@ -29,15 +29,10 @@ from scripts.demo_model.tokenizer import Tokenizer, train_tokenizer
 from scripts.demo_model.training import Run, mean_loss, train
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "software/tepin_host/data"
 VALIDATION_STORIES = 300
-SETTINGS = (
-    "steps",
-    "minutes",
-    "seed",
-    "learning_rate",
-    "batch_tokens",
-    "threads",
-)  # what decides the weights
+# What decides the weights.
+SETTINGS = ("steps", "minutes", "seed", "learning_rate", "batch_tokens", "threads")
 VOCABULARY_STORIES = 20_000  # of the training stories, those that the vocabulary is learned from
 
 
@@ -45,36 +40,26 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=20_000, help="training steps (default: %(default)s)")
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        default=24 * 60,
-        help="finish the schedule within this time, even if in fewer steps",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=7, help="seed of corpus and weights (default: %(default)s)"
-    )
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak (default: %(default)s)")
-    parser.add_argument(
-        "--batch-tokens", type=int, default=2048, help="most tokens a step (default: %(default)s)"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads for torch (default: %(default)s)")
-    parser.add_argument(
+    option = parser.add_argument
+    option("--steps", type=int, default=20_000, help="training steps (default: %(default)s)")
+    option("--minutes", type=float, default=24 * 60, help="end within this time, even if in fewer steps")
+    option("--seed", type=int, default=7, help="seed of corpus and weights (default: %(default)s)")
+    option("--learning-rate", type=float, default=3e-3, help="peak (default: %(default)s)")
+    option("--batch-tokens", type=int, default=2048, help="most tokens a step (default: %(default)s)")
+    option("--threads", type=int, default=1, help="threads for torch (default: %(default)s)")
+    option("--evaluate-every", type=int, default=500, help="steps (default: %(default)s)")
+    option(
         "--output",
         type=Path,
-        default=ROOT / "software/tepin_host/data",
-        help="folder for weights and tokenizer",
+        default=DATA,
+        help="folder for weights and tokenizer (default: tepin_host/data)",
     )
-    parser.add_argument(
+    option(
         "--card",
         type=Path,
-        help="where the model card goes (default: docs/demo-model.md, or the other output folder)",
+        help="the model card's file (default: docs/demo-model.md, or in --output if given)",
     )
-    parser.add_argument("--evaluate-every", type=int, default=500, help="steps (default: %(default)s)")
-    parser.add_argument(
-        "--card-only", action="store_true", help="write the card of the stored model; no training"
-    )
+    option("--card-only", action="store_true", help="write the card of the stored model; no training")
     return parser.parse_args()
 
 
@@ -83,13 +68,14 @@ def main():
     torch.set_num_threads(args.threads)
     args.output.mkdir(parents=True, exist_ok=True)
     weights, vocabulary = args.output / "demo.safetensors", args.output / "demo.tokenizer.bin"
+    if args.card_only and not weights.exists():
+        sys.exit(f"{weights}: no such model; train it first, without --card-only")
     if not args.card_only:
         train_and_store(args, weights, vocabulary)
     model, training = load_model(weights)
     validation = validation_stories(training["seed"])
     text = model_card(model, Tokenizer.load(vocabulary), training, validation, weights.stat().st_size)
-    is_default = args.output.resolve() == ROOT / "software/tepin_host/data"
-    card = args.card or (ROOT / "docs" if is_default else args.output) / "demo-model.md"
+    card = args.card or (ROOT / "docs" if args.output == DATA else args.output) / "demo-model.md"
     card.write_text(text, encoding="utf-8")
     print(f"wrote {card}")
 
@@ -105,12 +91,12 @@ def validation_stories(seed: int) -> dict:
 def train_and_store(args, weights: Path, vocabulary: Path):
     """Train from scratch; at every evaluation, the best weights so far are in the file ``weights``."""
     torch.manual_seed(args.seed)
-    print("learning the vocabulary", flush=True)
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    print(f"{command(settings)}\nlearning the vocabulary", flush=True)
     shape = Shape()
     tokenizer = train_tokenizer(itertools.islice(stories(args.seed), VOCABULARY_STORIES), shape.vocab_size)
     validation = validation_stories(args.seed)
     model = Llama(shape)
-    settings = {name: getattr(args, name) for name in SETTINGS}
     run = Run(args.steps, args.minutes, args.seed, args.learning_rate, args.batch_tokens)
     best = {"trained": float("inf")}
 
@@ -123,14 +109,8 @@ def train_and_store(args, weights: Path, vocabulary: Path):
         )
         if losses["trained"] < best["trained"]:
             best.update(losses)
-            training = {
-                **settings,
-                "schedule_steps": run.steps,
-                **record,
-                "torch": torch.__version__,
-                "command": command(settings),
-            }
-            save_model(model, weights, vocabulary.name, training)
+            facts = {"schedule_steps": run.steps, "torch": torch.__version__, "command": command(settings)}
+            save_model(model, weights, vocabulary.name, {**settings, **facts, **record})
 
     tokenizer.save(vocabulary)
     total = train(model, tokenizer, run, evaluate, every=args.evaluate_every)
