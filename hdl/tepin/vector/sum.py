@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The float32 sum of a row: 64 partial sums, then a fixed tree.
+
+Element i is added to partial i mod 64; then partial j takes in partial j + 32, j + 16, and so on to j + 1. That order is part
+of the instruction set, so a sum has the same bits for any number of lanes. Lane l keeps the partials j with j mod lanes = l.
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from tepin.float.add import FloatAdd
+from tepin.vector.reduce import reducer_ports
+
+__all__ = ["SumReducer"]
+
+_PARTIALS = 64
+
+
+class _PartialSums(wiring.Component):
+    """The partial sums of one lane, and the adder that works on them.
+
+    Every cycle may add: partial `slot` and either `addend` or, with `fold`, partial `other_slot`. The sum is written to
+    partial `slot` after `latency` cycles if `enable` was high.
+
+    Members
+    -------
+    clear : In(1)
+        All partials are +0 from the next cycle on.
+    enable, slot, fold, other_slot, addend : In
+    head : Out(32)
+        Partial `slot`, as it is.
+    sum : Out(32)
+        The sum that is being written.
+    """
+
+    def __init__(self, *, depth):
+        self._depth = depth
+        self._add = FloatAdd()
+        super().__init__(
+            {
+                "clear": In(1),
+                "enable": In(1),
+                "slot": In(range(depth)),
+                "fold": In(1),
+                "other_slot": In(range(depth)),
+                "addend": In(32),
+                "head": Out(32),
+                "sum": Out(32),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Cycles from the operands of an addition to its sum."""
+        return self._add.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=32, depth=self._depth, init=[])
+        write_port = memory.write_port()
+        own, other = memory.read_port(domain="comb"), memory.read_port(domain="comb")
+        written = Signal(self._depth)  # Others are +0.
+        m.d.comb += [
+            own.addr.eq(self.slot),
+            other.addr.eq(self.other_slot),
+            self.head.eq(Mux(written.bit_select(self.slot, 1), own.data, 0)),
+        ]
+        m.submodules.add = add = self._add
+        second = Mux(written.bit_select(self.other_slot, 1), other.data, 0)
+        m.d.comb += [
+            add.i.a.eq(self.head),
+            add.i.b.eq(Mux(self.fold, second, self.addend)),
+            self.sum.eq(add.o),
+        ]
+
+        enable, slot = self.enable, self.slot
+        for cycle in range(self.latency):
+            enable_before, slot_before = enable, slot
+            enable = Signal(name=f"enable_{cycle}")
+            slot = Signal(range(self._depth), name=f"slot_{cycle}", reset_less=True)
+            m.d.sync += [enable.eq(enable_before), slot.eq(slot_before)]
+        m.d.comb += [write_port.en.eq(enable), write_port.addr.eq(slot), write_port.data.eq(add.o)]
+        with m.If(self.clear):
+            m.d.sync += written.eq(0)
+        with m.Elif(enable):
+            m.d.sync += written.bit_select(slot, 1).eq(1)
+        return m
+
+
+class SumReducer(wiring.Component):
+    """Sums the elements of a row.
+
+    Beats come at least `interval` cycles apart, and after the last of a row none until the sum is there, which takes about
+    64 / lanes cycles for the tree and seven times the latency of an adder.
+
+    Parameters
+    ----------
+    lanes : int
+        A power of two, at most 32.
+
+    Members
+    -------
+    slow : In(1)
+        Beats have one element.
+    clear, i_valid, i, i_beat, o_valid, o
+        See `reducer_ports`.
+    """
+
+    def __init__(self, *, lanes):
+        self._lanes = lanes
+        self._partials = [_PartialSums(depth=_PARTIALS // lanes) for _ in range(lanes)]
+        super().__init__({"slow": In(1), **reducer_ports(lanes)})
+
+    @property
+    def interval(self):
+        """Cycles between beats: a partial sum must be complete before its next element comes."""
+        return -(-(self._partials[0].latency + 1) // (_PARTIALS // self._lanes))
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes, lane_bits = self._lanes, ceil_log2(self._lanes)
+        depth = _PARTIALS // lanes
+        partials, latency = self._partials, self._partials[0].latency
+        for lane, partial in enumerate(partials):
+            m.submodules[f"lane_{lane}"] = partial
+
+        # The tree as a list of levels: (partials folded into each lane's own ones, or lanes folded into the lower half).
+        in_lane = [half // lanes for half in (32, 16, 8, 4, 2, 1) if half >= lanes]
+        across = [half for half in (32, 16, 8, 4, 2, 1) if half < lanes]
+        level = Signal(range(len(in_lane) + len(across)))
+        half = Array(in_lane + [0] * len(across))[level]
+        position = Signal(range(depth))
+        fold, cross = Signal(), Signal()
+        element = Signal(range(_PARTIALS))
+        settle = Signal(range(latency + 1))
+
+        for lane, partial in enumerate(partials):
+            m.d.comb += [
+                partial.clear.eq(self.clear | self.o_valid),
+                partial.enable.eq((self.i_valid & self.i_beat.mask[lane]) | fold | cross),
+                partial.slot.eq(Mux(fold | cross, position, element[lane_bits:])),
+                partial.fold.eq(fold),
+                partial.other_slot.eq(position + half),
+                partial.addend.eq(self.i[lane]),
+            ]
+            with m.If(cross):
+                with m.Switch(level):
+                    for number, distance in enumerate(across, start=len(in_lane)):
+                        if lane + distance < lanes:
+                            with m.Case(number):
+                                m.d.comb += partial.addend.eq(partials[lane + distance].head)
+        m.d.comb += self.o.value.eq(partials[0].sum)
+
+        final = level == len(in_lane) + len(across) - 1
+        with m.FSM():
+            with m.State("ACCUMULATE"):
+                m.d.sync += [level.eq(0), position.eq(0), settle.eq(latency)]
+                with m.If(self.i_valid):
+                    m.d.sync += element.eq(element + Mux(self.slow, 1, lanes))
+                    with m.If(self.i_beat.last):
+                        m.d.sync += element.eq(0)
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.d.sync += settle.eq(settle - 1)
+                with m.If(settle == 1):
+                    m.next = "FOLD"
+            with m.State("FOLD"):
+                m.d.comb += [cross.eq(half == 0), fold.eq(half != 0)]
+                m.d.sync += [position.eq(position + 1), settle.eq(latency)]
+                with m.If(cross | (position + 1 == half)):
+                    m.d.sync += position.eq(0)
+                    m.next = "NEXT"
+            with m.State("NEXT"):
+                m.d.sync += settle.eq(settle - 1)
+                with m.If(settle == 1):
+                    m.d.sync += level.eq(level + 1)
+                    m.next = "FOLD"
+                    with m.If(final):
+                        m.d.comb += self.o_valid.eq(1)
+                        m.next = "ACCUMULATE"
+        return m
