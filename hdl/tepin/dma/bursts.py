@@ -28,6 +28,7 @@ def burst_layout(block_bytes):
             "pc": 15,
             "signal": 4,
             "empty": 1,
+            "wrapped": 1,  # the run passed 2**32 before this burst
             "first_of_run": 1,
             "last_of_run": 1,
             "last": 1,  # of the command
@@ -96,6 +97,7 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 left.eq(left - 1),
                 burst.block.eq(burst.block + 1),
+                burst.wrapped.eq(burst.wrapped | burst.block.all()),
                 burst.local.eq(burst.local + self.block_bytes),
                 burst.start.eq(0),
                 first.eq(0),
@@ -111,6 +113,7 @@ class BurstSplitter(wiring.Component):
                 burst.pc.eq(run.pc),
                 burst.signal.eq(run.signal),
                 burst.empty.eq(run.empty),
+                burst.wrapped.eq(0),
                 burst.last.eq(run.last),
                 burst.start.eq(start),
                 burst.block.eq(run.memory[offset_bits:]),

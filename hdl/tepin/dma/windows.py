@@ -16,7 +16,7 @@ class WindowCheck(wiring.Component):
 
     A burst that is not entirely inside gets this window's error code, and its address becomes that of its first byte
     outside. Both ends are part of the window, so that the whole address space is 0 to 0xFFFFFFFF; a window with
-    `base` above `limit` contains nothing.
+    `base` above `limit` contains nothing. What comes after the end of the address space is outside of any window.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class WindowCheck(wiring.Component):
         first_outside, last_outside = Signal(), Signal()
         m.d.comb += [
             beyond.eq(self.limit + 1),
-            first_outside.eq((first < self.base) | (first > self.limit)),
+            first_outside.eq((first < self.base) | (first > self.limit) | burst.wrapped),
             last_outside.eq(last > self.limit),
             self.i.ready.eq(~self.o.valid | self.o.ready),
         ]
