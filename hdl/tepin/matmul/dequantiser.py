@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From rows of bytes to int8 weights and float32 channel scales."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..isa import WeightType
+from ..stream import StreamFifo
+from .requests import RowKind, row_meta
+
+__all__ = ["Dequantiser", "scale_row", "weight_row"]
+
+
+def weight_row(columns):
+    """Weights of one k. Members: `weights`, `columns` x int8; `last`, the last row of a weight tile."""
+    return data.StructLayout({"weights": data.ArrayLayout(signed(8), columns), "last": 1})
+
+
+def scale_row(columns):
+    """Channel scales. Members: `scales`, `columns / 4` float32 encodings; `last`, the last ones of a column tile."""
+    return data.StructLayout({"scales": data.ArrayLayout(32, columns // 4), "last": 1})
+
+
+class Dequantiser(wiring.Component):
+    """Decodes the rows of a weight stream: int8 codes pass, int4 codes become saturate8((q - z) * s).
+
+    Columns beyond the width of a column tile get weight 0. Scales beyond those asked for mean nothing.
+
+    Latency 2 cycles for weights, 1 for scales; one row per cycle. Parameter rows leave nothing behind. Cost: per column a
+    5 x 5 bit multiplier and three 8-bit registers.
+
+    Parameters
+    ----------
+    columns : int
+        Columns of the array, a multiple of 4.
+
+    Members
+    -------
+    i : In stream of `bytes` and `meta`, as `RowGearbox` makes it with `row_meta(columns)`
+    o : Out stream of `weight_row(columns)`
+    o_scales : Out stream of `scale_row(columns)`
+    """
+
+    def __init__(self, *, columns):
+        self.columns = columns
+        super().__init__(
+            {
+                "i": In(
+                    stream.Signature(data.StructLayout({"bytes": 8 * columns, "meta": row_meta(columns)}))
+                ),
+                "o": Out(stream.Signature(weight_row(columns))),
+                "o_scales": Out(stream.Signature(scale_row(columns))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.weights = weights = StreamFifo(shape=weight_row(self.columns), depth=2)
+        m.submodules.scales = scales = StreamFifo(shape=scale_row(self.columns), depth=2)
+        wiring.connect(m, weights.o, wiring.flipped(self.o))
+        wiring.connect(m, scales.o, wiring.flipped(self.o_scales))
+
+        row = self.i.payload
+        parameters = [Signal(8, name=f"parameters_{column}") for column in range(self.columns)]
+        is_codes = row.meta.kind == RowKind.CODES
+        is_scales = row.meta.kind == RowKind.SCALES
+
+        # First stage: codes less their zero points. `s` is needed one cycle later, and only the rows of the next group
+        # change it: when they come in, this stage has moved on.
+        valid = Signal()
+        last = Signal()
+        int4 = Signal()
+        values = [Signal(signed(8), name=f"value_{column}") for column in range(self.columns)]
+        free = Signal()
+        m.d.comb += [
+            free.eq(~valid | weights.i.ready),
+            self.i.ready.eq(Mux(is_scales, scales.i.ready, free)),
+            scales.i.valid.eq(self.i.valid & is_scales),
+            scales.i.payload.eq(Cat(row.bytes, row.meta.end)),
+        ]
+        with m.If(free):
+            m.d.sync += valid.eq(self.i.valid & is_codes)
+        with m.If(self.i.valid & free):
+            with m.If(is_codes):
+                m.d.sync += [last.eq(row.meta.end), int4.eq(row.meta.weights == WeightType.INT4)]
+                for column, value in enumerate(values):
+                    code = row.bytes.word_select(column, 8)
+                    difference = row.bytes.word_select(column, 4) - parameters[column][:4]
+                    with m.If(column >= row.meta.width):
+                        m.d.sync += value.eq(0)
+                    with m.Elif(row.meta.weights == WeightType.INT4):
+                        m.d.sync += value.eq(difference)
+                    with m.Else():
+                        m.d.sync += value.eq(code)
+            with m.If(row.meta.kind == RowKind.PARAMETERS):
+                m.d.sync += [
+                    parameter.eq(row.bytes.word_select(i, 8)) for i, parameter in enumerate(parameters)
+                ]
+
+        # Second stage: times s, saturated.
+        m.d.comb += [weights.i.valid.eq(valid), weights.i.payload.last.eq(last)]
+        for column, value in enumerate(values):
+            product = Signal(signed(10), name=f"product_{column}")
+            m.d.comb += product.eq(value[:5].as_signed() * (parameters[column][4:] + 1))
+            saturated = Mux(product > 127, 127, Mux(product < -128, -128, product))
+            m.d.comb += weights.i.payload.weights[column].eq(Mux(int4, saturated, value))
+        return m

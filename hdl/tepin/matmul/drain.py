@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drain: from exact sums to scaled float32 results in the scratchpad."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..float.convert import IntToFloat
+from ..float.multiply import FloatMultiply
+from ..isa import OutputType
+from ..memory.ports import WritePort
+from ..stream import StreamFifo
+from .accumulator import ACCUMULATOR_WIDTH
+from .activations import scale_write
+from .delay import Delay
+from .dequantiser import scale_row
+from .scales import ActivationScales, ChannelScales
+from .write_combiner import WriteCombiner, WriteItem
+
+__all__ = ["Drain", "DrainJob", "ProbeItem"]
+
+_ONE = 0x3F800000
+_MAGNITUDE = 0x7FFFFFFF
+
+
+class DrainJob(data.Struct):
+    """What becomes of the sums of one matmul; with `nop`, nothing, but it is reported as done in its turn."""
+
+    nop: 1
+    slot: 2
+    scales: 1
+    output: OutputType
+    maximum: 1
+    observe: 1
+    m: 11
+    n: 32
+    address: 32
+    stride: 32
+    maximum_address: 32
+
+
+class ProbeItem(data.Struct):
+    """A drained element of an observed job: its 32 bits, and whether it is the job's last."""
+
+    data: 32
+    last: 1
+
+
+class _Kind(enum.Enum, shape=2):
+    ELEMENT = 0
+    MAXIMUM = 1
+    END = 2
+
+
+class _Beside(data.Struct):
+    """What travels beside an element."""
+
+    kind: _Kind
+    fresh: 1  # first element of its row
+    int32: 1
+    observe: 1
+    last: 1
+    merge: 1
+    slot: 2
+    address: 32
+
+
+class Drain(wiring.Component):
+    """Converts, scales and stores the sums of one column tile after the other: y = (f32(sum) * s_w[n]) * s_a[m].
+
+    Elements leave in the order [tile][m][n], one per cycle while writes are granted, and three more cycles per job. The
+    largest magnitude of each row (NaN is larger than everything) is stored behind the last element of the job.
+    Without channel scales s_w is 1.0, which changes no bit. With `OutputType.INT32` the low 32 bits of the sum are
+    stored as they are.
+
+    Latency from a closed tile to its first write about 25 cycles. Cost: two float32 multipliers, one converter, delay
+    lines in distributed memory.
+
+    Parameters
+    ----------
+    columns, accumulator_rows, line_bytes : int
+        As in :class:`tepin.matmul.engine.MatmulEngine`.
+
+    Members
+    -------
+    i_jobs : In stream of `DrainJob`
+    i_channel_scales : In stream of `scale_row(columns)`
+    i_activation_scales : In stream of `scale_write(...)`, always ready
+    closed : In, high for one cycle when a column tile is complete in the accumulators
+    released : Out, high for one cycle when an accumulator bank is free again
+    read, sums : Out, In
+        `Accumulator.read` and `Accumulator.o`.
+    o : Out `WritePort`
+    probe : Out stream of `ProbeItem`, always ready
+    done, done_slot : Out
+        A job's last write was accepted. High for one cycle.
+    fault, fault_address, fault_slot : Out
+        A write was out of range. High for one cycle.
+    """
+
+    def __init__(self, *, columns, accumulator_rows, line_bytes):
+        self.columns = columns
+        self.accumulator_rows = accumulator_rows
+        self.line_bytes = line_bytes
+        read = data.StructLayout({"bank": 1, "row": range(accumulator_rows), "column": range(columns)})
+        scales = scale_write(accumulator_rows, line_bytes)
+        super().__init__(
+            {
+                "i_jobs": In(stream.Signature(DrainJob)),
+                "i_channel_scales": In(stream.Signature(scale_row(columns))),
+                "i_activation_scales": In(stream.Signature(scales, always_ready=True)),
+                "closed": In(1),
+                "released": Out(1),
+                "read": Out(read),
+                "sums": In(ACCUMULATOR_WIDTH),
+                "o": Out(WritePort(line_bytes=line_bytes)),
+                "probe": Out(stream.Signature(ProbeItem, always_ready=True)),
+                "done": Out(1),
+                "done_slot": Out(2),
+                "fault": Out(1),
+                "fault_address": Out(32),
+                "fault_slot": Out(2),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.channel_scales = channel_scales = ChannelScales(columns=self.columns)
+        m.submodules.activation_scales = activation_scales = ActivationScales(
+            accumulator_rows=self.accumulator_rows, line_bytes=self.line_bytes
+        )
+        m.submodules.to_float = to_float = IntToFloat(ACCUMULATOR_WIDTH)
+        m.submodules.scale_channel = scale_channel = FloatMultiply()
+        m.submodules.scale_row = scale_row_ = FloatMultiply()
+        wiring.connect(m, wiring.flipped(self.i_channel_scales), channel_scales.i)
+        wiring.connect(m, wiring.flipped(self.i_activation_scales), activation_scales.i)
+
+        # Cycle 0 reads; the sum is there in cycle 2, the scales in cycle 1.
+        converted = 2 + to_float.latency
+        scaled = converted + scale_channel.latency
+        result = scaled + scale_row_.latency
+        m.submodules.writes = writes = StreamFifo(shape=WriteItem, depth=result + 8)
+
+        issue, row, beside, use_scales = self._issue(m, channel_scales, activation_scales, writes)
+
+        def delayed(name, value, cycles):
+            m.submodules[name] = delay = Delay(shape=value.shape(), cycles=cycles)
+            m.d.comb += delay.i.eq(value)
+            return delay.o
+
+        scaling = Signal()
+        m.d.sync += scaling.eq(use_scales)
+        channel_scale = Mux(scaling, channel_scales.o, _ONE)
+        m.d.comb += [
+            to_float.i.eq(self.sums),
+            scale_channel.i.a.eq(to_float.o),
+            scale_channel.i.b.eq(delayed("channel_delay", channel_scale, converted - 1)),
+            scale_row_.i.a.eq(scale_channel.o),
+            scale_row_.i.b.eq(delayed("activation_delay", activation_scales.o, scaled - 1)),
+        ]
+        raw = delayed("raw_delay", self.sums[:32], result - 2)
+        beside_end = delayed("beside_delay", beside, result)
+        row_end = delayed("row_delay", row, result)
+        valids = Signal(result)
+        m.d.sync += valids.eq(Cat(issue, valids))
+
+        # One more register, then the maximum, the write queue and the probe.
+        valid = Signal()
+        item = Signal(_Beside)
+        item_row = Signal.like(row)
+        value = Signal(32)
+        m.d.sync += [
+            valid.eq(valids[-1]),
+            item.eq(beside_end),
+            item_row.eq(row_end),
+            value.eq(Mux(beside_end.int32, raw, scale_row_.o)),
+        ]
+        is_element = Signal()
+        m.d.comb += is_element.eq(valid & (item.kind == _Kind.ELEMENT))
+        largest = self._maximum(m, is_element, item, item_row, value)
+        m.d.comb += [
+            writes.i.valid.eq(valid),
+            writes.i.payload.end.eq(item.kind == _Kind.END),
+            writes.i.payload.merge.eq(item.merge),
+            writes.i.payload.address.eq(item.address),
+            writes.i.payload.data.eq(Mux(item.kind == _Kind.MAXIMUM, largest, value)),
+            writes.i.payload.note.eq(item.slot),
+            self.probe.valid.eq(is_element & item.observe),
+            self.probe.payload.data.eq(value),
+            self.probe.payload.last.eq(item.last),
+        ]
+
+        m.submodules.combiner = combiner = WriteCombiner(line_bytes=self.line_bytes)
+        wiring.connect(m, writes.o, combiner.i)
+        wiring.connect(m, combiner.o, wiring.flipped(self.o))
+        m.d.comb += [
+            self.done.eq(combiner.done),
+            self.done_slot.eq(combiner.done_note),
+            self.fault.eq(combiner.fault),
+            self.fault_address.eq(combiner.fault_address),
+            self.fault_slot.eq(combiner.fault_note),
+        ]
+        return m
+
+    def _maximum(self, m, is_element, item, row, value):
+        """Largest magnitude of each row so far; as an integer, that of the canonical NaN is above that of infinity."""
+        m.submodules.maxima = maxima = Memory(shape=31, depth=max(2, self.accumulator_rows), init=[])
+        write, read = maxima.write_port(), maxima.read_port(domain="comb")
+        before = Mux(item.fresh, 0, read.data)
+        m.d.comb += [
+            read.addr.eq(row),
+            write.addr.eq(row),
+            write.en.eq(is_element),
+            write.data.eq(Mux(value[:31] > before, value[:31], before)),
+        ]
+        return read.data
+
+    def _issue(self, m, channel_scales, activation_scales, writes):
+        """Walks through tiles, rows and columns; one element per cycle while there is room for it at the end."""
+        job = Signal(DrainJob)
+        row = Signal(range(self.accumulator_rows))
+        column = Signal(range(self.columns))
+        bank = Signal()
+        n_left = Signal(32)
+        tile_address = Signal(32)  # y[0][first column of the tile]
+        row_address = Signal(32)
+        address = Signal(32)
+        first_tile = Signal()
+        merge = Signal()
+
+        closed_tiles = Signal(range(3))
+        reserved = Signal(range(writes.depth + 1))
+        issue = Signal()
+        beside = Signal(_Beside)
+        taken = writes.o.valid & writes.o.ready
+        room = reserved != writes.depth
+        with m.If(issue & ~taken):
+            m.d.sync += reserved.eq(reserved + 1)
+        with m.Elif(taken & ~issue):
+            m.d.sync += reserved.eq(reserved - 1)
+        with m.If(self.closed & ~self.released):
+            m.d.sync += closed_tiles.eq(closed_tiles + 1)
+        with m.Elif(self.released & ~self.closed):
+            m.d.sync += closed_tiles.eq(closed_tiles - 1)
+
+        width = Signal(range(self.columns + 1))
+        last_tile = Signal()
+        last_row = Signal()
+        last_column = Signal()
+        next_row = Signal(32)
+        next_tile = Signal(32)
+        m.d.comb += [
+            last_tile.eq(n_left <= self.columns),
+            width.eq(Mux(last_tile, n_left, self.columns)),
+            last_row.eq(row == job.m - 1),
+            last_column.eq(column == width - 1),
+            next_row.eq(row_address + job.stride),
+            next_tile.eq(tile_address + 4 * self.columns),
+            self.read.bank.eq(bank),
+            self.read.row.eq(row),
+            self.read.column.eq(column),
+            activation_scales.slot.eq(job.slot),
+            activation_scales.row.eq(row),
+            channel_scales.release.eq(self.released & job.scales),
+            beside.fresh.eq(first_tile & (column == 0)),
+            beside.int32.eq(job.output == OutputType.INT32),
+            beside.observe.eq(job.observe),
+            beside.last.eq(last_tile & last_row & last_column),
+            beside.merge.eq(merge & address[2 : self.line_bytes.bit_length() - 1].any()),
+            beside.slot.eq(job.slot),
+            beside.address.eq(address),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.i_jobs.ready.eq(1)
+                start = self.i_jobs.payload
+                m.d.sync += [
+                    job.eq(start),
+                    n_left.eq(start.n),
+                    tile_address.eq(start.address),
+                    row_address.eq(start.address),
+                    address.eq(start.address),
+                    first_tile.eq(1),
+                    merge.eq(0),
+                ]
+                with m.If(self.i_jobs.valid):
+                    m.next = "ELEMENTS"
+                    with m.If(start.nop):
+                        m.next = "END"
+            with m.State("ELEMENTS"):
+                m.d.comb += [
+                    beside.kind.eq(_Kind.ELEMENT),
+                    issue.eq(room & (closed_tiles != 0) & (channel_scales.available | ~job.scales)),
+                    channel_scales.advance.eq(issue),
+                    channel_scales.restart.eq(issue & last_column),
+                    self.released.eq(issue & last_row & last_column),
+                ]
+                with m.If(issue):
+                    m.d.sync += [column.eq(column + 1), address.eq(address + 4), merge.eq(1)]
+                    with m.If(last_column):
+                        m.d.sync += [column.eq(0), row.eq(row + 1), merge.eq(0)]
+                        m.d.sync += [row_address.eq(next_row), address.eq(next_row)]
+                        with m.If(last_row):
+                            m.d.sync += [row.eq(0), bank.eq(~bank), first_tile.eq(0)]
+                            m.d.sync += n_left.eq(n_left - self.columns)
+                            m.d.sync += [sig.eq(next_tile) for sig in (tile_address, row_address, address)]
+                            with m.If(last_tile):
+                                m.next = "END"
+                                with m.If(job.maximum):
+                                    m.d.sync += address.eq(job.maximum_address)
+                                    m.next = "MAXIMA"
+            with m.State("MAXIMA"):
+                m.d.comb += [beside.kind.eq(_Kind.MAXIMUM), issue.eq(room)]
+                with m.If(issue):
+                    m.d.sync += [row.eq(row + 1), address.eq(address + 4), merge.eq(1)]
+                    with m.If(last_row):
+                        m.d.sync += row.eq(0)
+                        m.next = "END"
+            with m.State("END"):
+                m.d.comb += [beside.kind.eq(_Kind.END), beside.merge.eq(0), issue.eq(room)]
+                with m.If(issue):
+                    m.next = "IDLE"
+        return issue, row, beside, job.scales
