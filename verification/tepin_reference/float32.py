@@ -68,10 +68,11 @@ def from_bits(x):
 
 def flush(x):
     """Replace subnormals by zero of the same sign and every NaN by the canonical one: what an operand is read as."""
-    encoding = bits(x)
+    encoding = np.array(x, dtype=np.float32).view(np.uint32)
     magnitude = encoding & MAGNITUDE
-    encoding = np.where(magnitude < SMALLEST_NORMAL, encoding & SIGN, encoding)
-    return np.where(magnitude > INFINITY, NAN_BITS, encoding).view(np.float32)
+    np.bitwise_and(encoding, SIGN, out=encoding, where=magnitude < SMALLEST_NORMAL)
+    np.copyto(encoding, NAN_BITS, where=magnitude > INFINITY)
+    return encoding.view(np.float32)
 
 
 def add(a, b):
@@ -88,8 +89,8 @@ def multiply(a, b):
     """Return a * b. The float64 product is exact, so it decides what is tiny and is rounded once."""
     with np.errstate(all="ignore"):
         exact = flush(a).astype(np.float64) * flush(b)
-        exact = np.where(np.abs(exact) < 2.0**-126, np.copysign(0.0, exact), exact)
-        return flush(exact.astype(np.float32))
+        product = np.where(np.abs(exact) < 2.0**-126, np.copysign(0.0, exact), exact).astype(np.float32)
+        return np.where(np.isnan(product), NAN, product)
 
 
 def key(x):

@@ -8,6 +8,7 @@ here, as it would be a deadlock or a race there.
 
 import struct
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -102,6 +103,13 @@ class FunctionalSimulator:
         self.executed = 0
         self._weight_fifo = np.zeros(0, np.uint8)
         self._pc = 0
+        self._engines = {
+            Engine.WEIGHTS: self._weights,
+            Engine.LOADS: self._load,
+            Engine.STORES: self._store,
+            Engine.MATMUL: self._matmul,
+            Engine.VECTOR: self._vector,
+        }
 
     # Sequencer
 
@@ -137,9 +145,16 @@ class FunctionalSimulator:
 
     @staticmethod
     def _prepare(instruction, length):
+        """Everything about an instruction that stays the same every time it is executed."""
         if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
             return instruction, length, None
-        return instruction, length, COMMANDS[instruction.engine].flags.from_bits(instruction.flags)
+        layout = COMMANDS[instruction.engine].flags
+        view = layout.from_bits(instruction.flags)
+        return (
+            instruction,
+            length,
+            SimpleNamespace(**{name: getattr(view, name) for name, _ in layout.as_shape()}),
+        )
 
     def _execute_scalar(self, instruction, pc):
         op, rd, rs = instruction.op, instruction.rd, instruction.rs
@@ -200,13 +215,7 @@ class FunctionalSimulator:
                 name: (registers[operand.register] + operand.immediate) & _MASK
                 for name, operand in instruction.fields.items()
             }
-            {
-                Engine.WEIGHTS: self._weights,
-                Engine.LOADS: self._load,
-                Engine.STORES: self._store,
-                Engine.MATMUL: self._matmul,
-                Engine.VECTOR: self._vector,
-            }[instruction.engine](flags, fields)
+            self._engines[instruction.engine](flags, fields)
         self._signal(instruction.signal, pc)
 
     def _weights(self, flags, fields):

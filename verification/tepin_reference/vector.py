@@ -17,13 +17,21 @@ from . import float32, random, special
 
 __all__ = ["OperandError", "execute"]
 
-_DTYPE = {DataType.FLOAT32: "<f4", DataType.INT32: "<i4", DataType.INT16: "<i2", DataType.INT8: "i1"}
+_DTYPE = {
+    DataType.FLOAT32: np.dtype("<f4"),
+    DataType.INT32: np.dtype("<i4"),
+    DataType.INT16: np.dtype("<i2"),
+    DataType.INT8: np.dtype("i1"),
+}
 
 _RANGE = {
     DataType.INT32: (-(2**31), 2**31 - 1),
     DataType.INT16: (-32639, 32639),  # so that the high byte of a rounded split is an int8
     DataType.INT8: (-127, 127),
 }
+
+_WORD = DataType.FLOAT32
+_ABSENT = np.zeros((1, 1), "<f4")
 
 _FUNCTIONS = {
     Function.COPY: lambda a, b, c: float32.flush(a),
@@ -73,20 +81,16 @@ def execute(flags, fields, scratchpad):
     n, rows = fields["n"], fields.get("rows", 1)
     if n == 0 or rows == 0:
         return
-    modes = {name: getattr(flags, f"{name}_mode") for name in "abcd"}
-    types = {"a": flags.a_type, "b": DataType.FLOAT32, "c": DataType.FLOAT32, "d": flags.d_type}
-    places = {
-        name: _places(name, mode, np.dtype(_DTYPE[types[name]]).itemsize, fields, n, rows, scratchpad)
-        for name, mode in modes.items()
-        if mode != Mode.NONE
-    }
-    result_words = 2 if flags.reduction == Reduction.ARGMAX else 1
+    views = {}
+    for name, dtype in (("a", flags.a_type), ("b", _WORD), ("c", _WORD), ("d", flags.d_type)):
+        mode = getattr(flags, f"{name}_mode")
+        if mode != Mode.NONE:
+            views[name] = _view(name, mode, _DTYPE[dtype], fields, n, rows, scratchpad)
     if flags.reduction != Reduction.NONE:
-        strides = {"result_stride": 4, "result_row_stride": 4 * result_words}
-        where = {"result": fields["result"], **strides}
-        places["result"] = _places("result", Mode.STRIDED, 4, where, result_words, rows, scratchpad)
+        words = 2 if flags.reduction == Reduction.ARGMAX else 1
+        views["result"] = _view("result", Mode.VECTOR, _DTYPE[_WORD], fields, words, rows, scratchpad)
 
-    a, b, c = (_read(scratchpad, places.get(name), types[name], (rows, n)) for name in "abc")
+    a, b, c = (views.get(name, _ABSENT) for name in "abc")
     if flags.function == Function.RANDOM:
         counter = float32.bits(a) + np.arange(n, dtype=np.uint32)
         d = random.uniform(float32.bits(b), float32.bits(c), counter)
@@ -95,44 +99,54 @@ def execute(flags, fields, scratchpad):
         b = _modify(b, flags.b_abs, flags.b_negate)
         c = _modify(c, flags.c_abs, flags.c_negate)
         d = _FUNCTIONS[flags.function](a, b, c)
+    if d.shape != (rows, n):  # no operand has an element for each
+        d = np.broadcast_to(d, (rows, n))
 
-    if "d" in places:
-        converted = d if flags.d_type == DataType.FLOAT32 else float32.to_int(d, *_RANGE[flags.d_type])
-        _write(scratchpad, places["d"], converted.astype(_DTYPE[flags.d_type]))
-    if "result" in places:
-        _write(scratchpad, places["result"], _reduce(flags.reduction, d))
+    if "d" in views:
+        _write(
+            views["d"], d if flags.d_type == DataType.FLOAT32 else float32.to_int(d, *_RANGE[flags.d_type])
+        )
+    if "result" in views:
+        _write(views["result"], _reduce(flags.reduction, d))
 
 
-def _places(name, mode, size, fields, n, rows, scratchpad):
-    """Scratchpad indices of every byte of an operand, [rows, n, size]."""
-    base = fields[name]
-    stride, row_stride = {
-        Mode.SCALAR: (0, 0),
-        Mode.VECTOR: (size, n * size),
-        Mode.STRIDED: (fields.get(f"{name}_stride"), fields.get(f"{name}_row_stride")),
-    }[mode]
+def _view(name, mode, dtype, fields, n, rows, scratchpad):
+    """Elements of an operand, where they lie in the scratchpad: a numpy array [rows, n].
+
+    A stride of 0 stands for an axis of length 1, which numpy broadcasts as the hardware does.
+    """
+    base, size = fields[name], dtype.itemsize
+    stride, row_stride = 0, 0
+    if mode == Mode.VECTOR:
+        stride, row_stride = size, n * size
+    elif mode == Mode.STRIDED:
+        stride, row_stride = fields[f"{name}_stride"], fields[f"{name}_row_stride"]
     if base % size or stride % size or row_stride % size:
         raise OperandError(name, base, f"is not aligned to its {size}-byte elements")
-    row, i = np.ogrid[:rows, :n]
-    address = (base + row * row_stride + i * stride) % 2**32
-    if address.max() >= len(scratchpad):
+    columns = n if stride else 1
+    rows = rows if row_stride else 1
+    stride, row_stride = _signed(stride), _signed(row_stride)
+    across, down = (columns - 1) * stride, (rows - 1) * row_stride
+    if base + min(across, 0) + min(down, 0) < 0 or base + max(across, 0) + max(down, 0) >= len(scratchpad):
         raise OperandError(name, base, "reaches outside the scratchpad")
-    return address[..., None] + np.arange(size)
+    return np.ndarray((rows, columns), dtype, scratchpad, base, (row_stride, stride))
 
 
-def _read(scratchpad, places, dtype, shape):
-    """Elements of an operand as an array [rows, n]; an absent operand reads as +0.0."""
-    if places is None:
-        return np.zeros(shape, "<f4")
-    return scratchpad[places].view(_DTYPE[dtype])[..., 0]
+def _signed(word):
+    return word - (1 << 32) if word >> 31 else word
 
 
-def _write(scratchpad, places, values):
-    scratchpad[places] = np.ascontiguousarray(values)[..., None].view(np.uint8)
+def _write(view, values):
+    """Store values [rows, n]. Where an operand overlaps itself, the last element in order of rows and columns stays."""
+    rows, n = view.shape
+    for target, row in zip(view, values[-rows:, -n:], strict=True):
+        target[:] = row
 
 
 def _modify(x, absolute, negate):
     """Apply source modifiers: they change the sign bit and nothing else."""
+    if not (absolute or negate):
+        return x
     encoding = float32.bits(x)
     if absolute:
         encoding = encoding & np.uint32(0x7FFF_FFFF)
