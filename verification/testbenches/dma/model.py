@@ -52,7 +52,7 @@ class Descriptor:
         """(memory, local) of each run, in order."""
         for outer in range(self.count2 if self.dimensions >= 2 else 1):
             for inner in range(self.count if self.dimensions >= 1 else 1):
-                step = inner if self.index is None else self.indices[inner]
+                step = self.indices[inner] if self.indices else inner
                 memory = self.memory + outer * self.memory_stride2 + step * self.memory_stride
                 local = self.local + outer * self.local_stride2 + inner * self.local_stride
                 yield memory & MASK, local & MASK

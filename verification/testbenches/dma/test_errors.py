@@ -167,7 +167,6 @@ async def descriptors(dut):
         deep = Descriptor(engine=engine, memory=at, length=word, dimensions=3)
         await fails_with(bench, deep, ErrorCode.PARAMETER, 3)
         short = Descriptor(engine=engine, memory=at, length=word)
-        words = short.words()
         short.pc, short.signal = 0x5A5A, 2
         words = short.words()
         words[0] = short.header(1, len(words) - 2)
@@ -227,14 +226,12 @@ async def stop_at_any_time(dut):
         commands = random_commands(rng, 12)
         write_indices(bench, commands)
         old = bytes(bench.memory), bytes(bench.scratchpad)
-        new = bytearray(bench.memory), bytearray(bench.scratchpad)
         allowed = [set() for _ in old[0]]
         for command in commands:
-            command.move(*new)
             if command.engine == Engine.STORES:
-                for address, _ in command.runs():
-                    for byte in range(address, address + command.length):
-                        allowed[byte].add(new[0][byte])
+                for address, local in command.runs():
+                    for byte in range(command.length):
+                        allowed[address + byte].add(old[1][local + byte])
         bench.send(*commands)
         await ClockCycles(dut.clk, int(rng.integers(20, 400)))
         dut.stop.value = 1
