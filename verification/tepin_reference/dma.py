@@ -15,13 +15,18 @@ class Window:
     base: int = 0
     limit: int = _ADDRESSES
 
-    def holds(self, address, length):
-        """Whether every byte of a run lies inside; a run never wraps around the end of the address space."""
-        return self.base <= address and address + length <= min(self.limit, _ADDRESSES)
+    def first_outside(self, address, length):
+        """Address of the first byte of a run that lies outside, or None; a run never wraps around the address space."""
+        limit = min(self.limit, _ADDRESSES)
+        if self.base <= address and address + length <= limit:
+            return None
+        return limit if self.base <= address < limit else address
 
 
 def runs(flags, fields, read_word):
     """List the contiguous runs of a descriptor as (memory address, scratchpad address) in order.
+
+    There are none, and the index list is not looked at, if the length or a count is 0.
 
     Parameters
     ----------
@@ -34,6 +39,8 @@ def runs(flags, fields, read_word):
     dimensions = flags.dimensions
     count = get("count") if dimensions >= 1 else 1
     count2 = get("count2") if dimensions >= 2 else 1
+    if get("length") == 0:
+        return
     for outer in range(count2):
         for inner in range(count):
             step = read_word(get("index") + 4 * inner) if flags.indexed else inner

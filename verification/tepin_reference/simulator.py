@@ -4,9 +4,11 @@
 It executes instructions one after the other in program order. A chip overlaps them, but a correct program is ordered by its
 semaphores so that nobody can tell; a wait for a semaphore that no earlier instruction has signalled is therefore an error
 here, as it would be a deadlock or a race there.
+
+It is stricter than a chip in two more things that a program must not do: a row of a matmul's operands or a run of a load or
+store must not cross from one bank of the scratchpad into the next, and a matmul's addresses must be multiples of 4.
 """
 
-import struct
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -17,9 +19,12 @@ from tepin.isa import (
     COMMANDS,
     SEMAPHORE_COUNT,
     SEMAPHORE_MAXIMUM,
+    DmaFlags,
     Engine,
     EngineOp,
     ErrorCode,
+    MatmulFlags,
+    OutputType,
     ScalarOp,
     WeightSource,
 )
@@ -74,8 +79,8 @@ class FunctionalSimulator:
     Parameters
     ----------
     config : ChipConfig
-        Of which only `columns`, `port_width` (layout of weight streams), `accumulator_rows`, and size and banks of the
-        scratchpad matter.
+        Of which only `columns`, `port_width` (layout of weight streams), `accumulator_rows`, `program_words`, and size and
+        banks of the scratchpad matter.
     memory : uint8 array
         External memory from address 0; changed in place.
     read_window, write_window : Window
@@ -119,15 +124,13 @@ class FunctionalSimulator:
         Raises `ProgramError`; `limit` bounds the number of instructions (ErrorCode.TIMEOUT).
         """
         program = [int(word) for word in program]
+        program += [0] * (self.config.program_words - len(program))
         cache = {}
         self._pc = 0
         while True:
             pc = self._pc
             if pc not in cache:
-                try:
-                    cache[pc] = self._prepare(*decode(program, pc))
-                except IllegalInstruction as error:
-                    raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, reason=str(error)) from None
+                cache[pc] = self._prepare(program, pc)
             instruction, length, flags = cache[pc]
             if limit is not None and self.executed >= limit:
                 raise self._error(ErrorCode.TIMEOUT, reason=f"{limit} instructions executed")
@@ -143,18 +146,22 @@ class FunctionalSimulator:
                 self._execute_command(instruction, flags)
                 self._pc = pc + length
 
-    @staticmethod
-    def _prepare(instruction, length):
-        """Everything about an instruction that stays the same every time it is executed."""
-        if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
-            return instruction, length, None
-        layout = COMMANDS[instruction.engine].flags
-        view = layout.from_bits(instruction.flags)
-        return (
-            instruction,
-            length,
-            SimpleNamespace(**{name: getattr(view, name) for name, _ in layout.as_shape()}),
-        )
+    def _prepare(self, program, pc):
+        """Everything about an instruction that stays the same every time: itself, its length, the members of its flags."""
+        if pc >= len(program):
+            raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, pc, "the program runs past its end")
+        try:
+            instruction, length = decode(program, pc)
+            if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
+                return instruction, length, None
+            layout = COMMANDS[instruction.engine].flags
+            view = layout.from_bits(instruction.flags)
+            flags = {name: getattr(view, name) for name, _ in layout.as_shape()}
+        except IllegalInstruction as error:
+            raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, program[pc], str(error)) from None
+        except ValueError as error:  # a vector command without a valid function or reduction
+            raise self._error(ErrorCode.PARAMETER, program[pc + 1], str(error)) from None
+        return instruction, length, SimpleNamespace(**flags)
 
     def _execute_scalar(self, instruction, pc):
         op, rd, rs = instruction.op, instruction.rd, instruction.rs
@@ -164,17 +171,17 @@ class FunctionalSimulator:
             self._write_register(rd, _ARITHMETIC[op](registers[rs], b))
         elif op in _BRANCH:
             if _BRANCH[op](registers[rd], registers[rs]):
-                self._pc = b
+                self._jump(b, pc)
         elif op == ScalarOp.DBNZ:
             self._write_register(rd, registers[rd] - 1)
             if registers[rd]:
-                self._pc = b
+                self._jump(b, pc)
         elif op == ScalarOp.JUMP:
-            self._pc = b
+            self._jump(b, pc)
         elif op == ScalarOp.LOAD:
             self._write_register(rd, self._read_word((registers[rs] + b) & _MASK, pc))
         elif op == ScalarOp.STORE:
-            self._bytes((registers[rs] + b) & _MASK, 4, pc)[:] = list(struct.pack("<I", registers[rd]))
+            self._words((registers[rs] + b) & _MASK, 4, pc).view("<u4")[0] = registers[rd]
         elif op == ScalarOp.WAIT:
             self._wait(rd, pc)
         elif op == ScalarOp.SIGNAL:
@@ -183,6 +190,11 @@ class FunctionalSimulator:
             self._weight_fifo = self._weight_fifo[:0]
         elif op == ScalarOp.FAIL:
             raise ProgramError(ErrorCode.SOFTWARE, pc, (registers[rs] + b) & _MASK)
+
+    def _jump(self, target, pc):
+        if target >= self.config.program_words:
+            raise ProgramError(ErrorCode.ILLEGAL_INSTRUCTION, pc, target, "a jump out of the program memory")
+        self._pc = target
 
     def _write_register(self, number, value):
         if number:
@@ -221,23 +233,30 @@ class FunctionalSimulator:
     def _weights(self, flags, fields):
         length, word = fields["length"], self.config.fifo_word_bytes
         chunks = [self._weight_fifo]
-        for memory, _ in runs(flags, fields, self._read_word):
-            if memory % word or length % word:
-                raise self._error(ErrorCode.ALIGNMENT, memory)
+        for memory, _ in self._runs(flags, fields):
+            for value in (memory, length):
+                if value % word:
+                    raise self._error(ErrorCode.ALIGNMENT, value, f"not a multiple of {word} bytes")
             chunks.append(self._external(memory, length, self.read_window, ErrorCode.READ_WINDOW))
         self._weight_fifo = np.concatenate(chunks)
 
     def _load(self, flags, fields):
         length = fields["length"]
-        for memory, local in runs(flags, fields, self._read_word):
+        for memory, local in self._runs(flags, fields):
             source = self._external(memory, length, self.read_window, ErrorCode.READ_WINDOW)
             self._bytes(local, length)[:] = source
 
     def _store(self, flags, fields):
         length = fields["length"]
-        for memory, local in runs(flags, fields, self._read_word):
+        for memory, local in self._runs(flags, fields):
             target = self._external(memory, length, self.write_window, ErrorCode.WRITE_WINDOW)
             target[:] = self._bytes(local, length)
+
+    def _runs(self, flags, fields):
+        if flags.dimensions == 3 or flags.indexed and flags.dimensions == 0:
+            value = DmaFlags.const(vars(flags)).as_bits()
+            raise self._error(ErrorCode.PARAMETER, value, "three loops, or an index list without a loop")
+        return runs(flags, fields, self._read_word)
 
     def _matmul(self, flags, fields):
         m, k, n = fields["m"], fields["k"], fields["n"]
@@ -247,6 +266,12 @@ class FunctionalSimulator:
             raise self._error(ErrorCode.PARAMETER, k)
         if n == 0:
             raise self._error(ErrorCode.PARAMETER, n)
+        if flags.output == OutputType.INT32 and flags.maximum:
+            value = MatmulFlags.const(vars(flags)).as_bits()
+            raise self._error(ErrorCode.PARAMETER, value, "int32 results have no maxima")
+        for name in ("activation_stride", "output_stride"):
+            if fields[name] % 4:
+                raise self._error(ErrorCode.SCRATCHPAD, fields[name], f"{name} is not a multiple of 4")
         scales = bool(flags.scales)
         size = stream_bytes(k, n, self.config.columns, flags.weights, scales)
         if flags.source == WeightSource.FIFO:
@@ -256,23 +281,23 @@ class FunctionalSimulator:
                 raise self._error(ErrorCode.TIMEOUT, padded, "the weight FIFO holds too few bytes")
             stream, self._weight_fifo = self._weight_fifo[:size], self._weight_fifo[padded:]
         else:
-            stream = self._bytes(fields["weights"], size)
+            stream = self._words(fields["weights"], size)
         w8, weight_scale = unpack(stream, k, n, self.config.columns, flags.weights, scales)
         kind = activation_dtype(flags)
         a = np.stack(
             [
-                self._bytes(
+                self._words(
                     fields["activations"] + row * fields["activation_stride"], k * kind.itemsize
                 ).view(kind)
                 for row in range(m)
             ]
         )
-        scale = self._bytes(fields["scale"], 4 * m).view("<f4") if "scale" in fields else None
+        scale = self._words(fields["scale"], 4 * m).view("<f4") if "scale" in fields else None
         y, maximum = matmul(flags, a, w8, weight_scale, scale)
         for row in range(m):
-            self._bytes(fields["output"] + row * fields["output_stride"], 4 * n)[:] = y[row].view(np.uint8)
+            self._words(fields["output"] + row * fields["output_stride"], 4 * n)[:] = y[row].view(np.uint8)
         if "maximum" in fields:
-            self._bytes(fields["maximum"], 4 * m)[:] = maximum.view(np.uint8)
+            self._words(fields["maximum"], 4 * m)[:] = maximum.view(np.uint8)
         if flags.observe:
             self.observed.append(y)
 
@@ -289,21 +314,30 @@ class FunctionalSimulator:
 
     def _external(self, address, length, window, code):
         """View of `length` bytes of external memory."""
-        if length and not window.holds(address, length):
-            raise self._error(code, address)
+        outside = window.first_outside(address, length)
+        if outside is not None:
+            raise self._error(code, outside & _MASK)
         if address + length > len(self.memory):
             response = ErrorCode.READ_RESPONSE if code == ErrorCode.READ_WINDOW else ErrorCode.WRITE_RESPONSE
-            raise self._error(response, address, "no memory there")
+            raise self._error(response, max(address, len(self.memory)), "no memory there")
         return self.memory[address : address + length]
 
     def _bytes(self, address, length, pc=None):
         """View of `length` bytes of the scratchpad within one bank."""
         address &= _MASK
+        pc = self._pc if pc is None else pc
         if address + length > len(self.scratchpad):
-            raise self._error(ErrorCode.SCRATCHPAD, address, "outside the scratchpad")
-        if length and address // self.config.bank_bytes != (address + length - 1) // self.config.bank_bytes:
-            raise self._error(ErrorCode.SCRATCHPAD, address, "crosses a scratchpad bank")
+            raise ProgramError(ErrorCode.SCRATCHPAD, pc, address, "outside the scratchpad")
+        if address // self.config.bank_bytes != (address + length - 1) // self.config.bank_bytes:
+            raise ProgramError(ErrorCode.SCRATCHPAD, pc, address, "crosses a scratchpad bank")
         return self.scratchpad[address : address + length]
 
+    def _words(self, address, length, pc=None):
+        """As `_bytes`, but only at multiples of 4."""
+        if address % 4:
+            pc = self._pc if pc is None else pc
+            raise ProgramError(ErrorCode.SCRATCHPAD, pc, address & _MASK, "not a multiple of 4")
+        return self._bytes(address, length, pc)
+
     def _read_word(self, address, pc=None):
-        return int(self._bytes(address, 4, pc).view("<u4")[0])
+        return int(self._words(address, 4, pc).view("<u4")[0])
