@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chip: engines, scratchpad and controller, wired to each other.
+
+s_axil -- Controller -- commands --> DmaEngine, MatmulEngine, VectorEngine
+              |                          |           |           |
+              |            m_axi --------+           |           |
+              |                          |           |           |
+              +---------------------- Scratchpad ----+-----------+
+"""
+
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from tepin.config import ChipConfig
+from tepin.control.controller import ENGINES, Controller
+from tepin.dma.axi import AXI4LiteSignature, AXI4Signature
+from tepin.dma.engine import DmaEngine
+from tepin.isa import Engine
+from tepin.matmul.engine import MatmulEngine
+from tepin.memory.scratchpad import Scratchpad
+from tepin.vector.engine import VectorEngine
+
+__all__ = ["Chip"]
+
+
+class Chip(Component):
+    """A whole chip. One clock, one synchronous reset.
+
+    Parameters
+    ----------
+    config : ChipConfig
+
+    Members
+    -------
+    s_axil : In(AXI4LiteSignature(addr_width=16))
+        The host's registers, see `tepin.control.registers`.
+    m_axi : Out(AXI4Signature)
+        External memory.
+    irq : Out(1)
+    probe_valid, probe_data, probe_last : Out(1), Out(32), Out(1)
+        Results of matmuls that ask to be observed, in order; for simulation. Nothing in the chip depends on them.
+    """
+
+    def __init__(self, config):
+        if not isinstance(config, ChipConfig):
+            raise TypeError(f"config must be a ChipConfig, not {config!r}")
+        self._config = config
+        super().__init__(
+            {
+                "s_axil": In(AXI4LiteSignature(addr_width=16)),
+                "m_axi": Out(AXI4Signature(addr_width=32, data_width=config.port_width, id_width=1)),
+                "irq": Out(1),
+                "probe_valid": Out(1),
+                "probe_data": Out(32),
+                "probe_last": Out(1),
+            }
+        )
+
+    @property
+    def config(self):
+        """What the chip was made from."""
+        return self._config
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        line_bytes = config.line_bytes
+        controller = Controller(
+            program_words=config.program_words,
+            queue_words=config.queue_words,
+            tokens=config.token_fifo_depth,
+            line_bytes=line_bytes,
+            config_hash=config.hash,
+        )
+        dma = DmaEngine(
+            data_width=config.port_width,
+            address_width=32,
+            line_bytes=line_bytes,
+            fifo_word_bytes=config.fifo_word_bytes,
+            weight_fifo_bytes=config.weight_fifo_bytes,
+            outstanding=config.outstanding,
+        )
+        matmul = MatmulEngine(
+            rows=config.rows,
+            columns=config.columns,
+            activation_width=config.activation_width,
+            accumulator_rows=config.accumulator_rows,
+            line_bytes=line_bytes,
+            fifo_word_bytes=config.fifo_word_bytes,
+        )
+        vector = VectorEngine(lanes=config.lanes, line_bytes=line_bytes)
+        readers = [
+            controller.read,
+            dma.index,
+            dma.read,
+            matmul.activations,
+            matmul.scratch_weights,
+            vector.a,
+            vector.b,
+            vector.c,
+        ]
+        writers = [controller.write, dma.write, matmul.o, vector.d, vector.result]
+        scratchpad = Scratchpad(
+            size=config.scratchpad_bytes,
+            banks=config.scratchpad_banks,
+            line_bytes=line_bytes,
+            readers=len(readers),
+            writers=len(writers),
+        )
+        m.submodules.controller = controller
+        m.submodules.dma = ResetInserter(controller.reset)(dma)
+        m.submodules.matmul = ResetInserter(controller.reset)(matmul)
+        m.submodules.vector = ResetInserter(controller.reset)(vector)
+        m.submodules.scratchpad = scratchpad
+
+        connect(m, flipped(self.s_axil), controller.s_axil)
+        connect(m, dma.m_axi, flipped(self.m_axi))
+        connect(m, dma.weights, matmul.weights)
+        for port, place in zip(readers, scratchpad.readers, strict=True):
+            connect(m, port, place)
+        for port, place in zip(writers, scratchpad.writers, strict=True):
+            connect(m, port, place)
+        engines = {
+            Engine.WEIGHTS: dma.weights_control,
+            Engine.LOADS: dma.loads_control,
+            Engine.STORES: dma.stores_control,
+            Engine.MATMUL: matmul.control,
+            Engine.VECTOR: vector.control,
+        }
+        for name, port in zip(ENGINES, controller.engines, strict=True):
+            connect(m, engines[name], port)
+
+        m.d.comb += [
+            self.irq.eq(controller.irq),
+            dma.read_base.eq(controller.read_base),
+            dma.read_limit.eq(controller.read_limit),
+            dma.write_base.eq(controller.write_base),
+            dma.write_limit.eq(controller.write_limit),
+            dma.flush.eq(controller.flush),
+            controller.flush_done.eq(dma.flush_done),
+            dma.stop.eq(controller.stop),
+            controller.idle.eq(dma.idle),
+            controller.read_beat.eq(dma.read_beat),
+            controller.write_beat.eq(dma.write_beat),
+            controller.array_active.eq(matmul.array_active),
+            self.probe_valid.eq(matmul.probe.valid),
+            self.probe_data.eq(matmul.probe.payload.data),
+            self.probe_last.eq(matmul.probe.payload.last),
+        ]
+        return m

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The counting semaphores that order engines."""
+
+from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
+
+from tepin.isa import SEMAPHORE_COUNT, SEMAPHORE_MAXIMUM
+
+__all__ = ["Semaphores"]
+
+
+class Semaphores(Component):
+    """Fifteen counters, 1 to 15, that clients increment and wait for. Number 0 is none: waits pass, signals do nothing.
+
+    Any number of signals may come in one cycle, also for the same semaphore. A wait transfers while the semaphore is
+    above zero, and decrements it; of several clients that wait for the same one, the first in the order of the clients
+    passes, the others see the rest in the next cycle. A signal can be waited for from the next cycle on.
+
+    Parameters
+    ----------
+    clients : int
+        Number of clients.
+
+    Members
+    -------
+    waits : array of In stream of 4-bit numbers
+    signal_valid : In(clients)
+    signals : array of In(4)
+    overflow, overflow_number : Out(1), Out(4)
+        High for one cycle when a semaphore exceeded `SEMAPHORE_MAXIMUM`, with the lowest such number; its value is wrong
+        from then on.
+    """
+
+    def __init__(self, clients):
+        if not isinstance(clients, int) or clients < 1:
+            raise ValueError(f"clients must be an integer of at least 1, not {clients!r}")
+        self._clients = clients
+        super().__init__(
+            {
+                "waits": In(stream.Signature(4)).array(clients),
+                "signal_valid": In(clients),
+                "signals": In(4).array(clients),
+                "overflow": Out(1),
+                "overflow_number": Out(4),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        counts = [Signal(range(SEMAPHORE_MAXIMUM + 1), name=f"count_{n}") for n in range(SEMAPHORE_COUNT)]
+        above_zero = Signal(SEMAPHORE_COUNT)
+        m.d.comb += above_zero.eq(Cat(1, *(count != 0 for count in counts[1:])))
+
+        passing = Signal(self._clients)
+        numbers = [wait.payload for wait in self.waits]
+        for client, wait in enumerate(self.waits):
+            rivals = [
+                passing[other] & (numbers[other] == numbers[client]) & (numbers[client] != 0)
+                for other in range(client)
+            ]
+            m.d.comb += [
+                passing[client].eq(wait.valid & Array(above_zero)[numbers[client]] & ~Cat(*rivals).any()),
+                wait.ready.eq(passing[client]),
+            ]
+
+        overflow = Signal(SEMAPHORE_COUNT)
+        for number in range(1, SEMAPHORE_COUNT):
+            gains = [
+                self.signal_valid[client] & (self.signals[client] == number)
+                for client in range(self._clients)
+            ]
+            losses = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients))
+            total = Signal(12, name=f"total_{number}")
+            m.d.comb += [
+                total.eq(counts[number] + sum(gains) - losses.any()),
+                overflow[number].eq(total > SEMAPHORE_MAXIMUM),
+            ]
+            m.d.sync += counts[number].eq(total)
+
+        m.d.sync += self.overflow.eq(overflow.any())
+        for number in reversed(range(1, SEMAPHORE_COUNT)):
+            with m.If(overflow[number]):
+                m.d.sync += self.overflow_number.eq(number)
+        return m
