@@ -107,11 +107,15 @@ class Assembler:
     def temporary(self, name):
         """A register for the duration of a `with` block."""
         register = self.register(name)
-        yield register
-        del self._registers[name]
+        try:
+            yield register
+        finally:
+            del self._registers[name]
 
     def semaphore(self, name):
-        """Reserve a semaphore number; `ValueError` when all are in use."""
+        """Reserve a semaphore number; `ValueError` when all are in use, or the name is."""
+        if name in self._semaphores:
+            raise ValueError(f"semaphore {name} is in use already")
         number = len(self._semaphores) + 1
         if number >= SEMAPHORE_COUNT:
             raise ValueError(f"no semaphore is left for {name}; in use: {', '.join(self._semaphores)}")
@@ -185,7 +189,11 @@ class Assembler:
         self._scalar(ScalarOp.PUSH, rs=rs)
 
     def fail(self, value):
+        """Stop with ErrorCode.SOFTWARE and this info."""
         self._scalar(ScalarOp.FAIL, b=value)
+
+    def fence(self):
+        self._scalar(ScalarOp.FENCE)
 
     def flush(self):
         self._scalar(ScalarOp.FLUSH)
@@ -207,25 +215,34 @@ class Assembler:
         """Let an engine wait or signal."""
         self._instructions.append(CommandInstruction(engine, EngineOp.NOP, wait, signal))
 
-    def weights(self, memory, length, *, repeat=None, wait=0, signal=0):
+    def weights(self, memory, length, *, repeat=None, repeat2=None, index=None, wait=0, signal=0):
         """Memory to weight FIFO; `repeat` = (count, memory stride)."""
-        self._dma(Engine.WEIGHTS, memory, None, length, repeat, wait, signal)
+        self._dma(Engine.WEIGHTS, memory, None, length, repeat, repeat2, index, wait, signal)
 
-    def load(self, memory, local, length, *, repeat=None, wait=0, signal=0):
-        """Memory to scratchpad; `repeat` = (count, memory stride, scratchpad stride)."""
-        self._dma(Engine.LOADS, memory, local, length, repeat, wait, signal)
+    def load(self, memory, local, length, *, repeat=None, repeat2=None, index=None, wait=0, signal=0):
+        """Memory to scratchpad; `repeat` = (count, memory stride, scratchpad stride), `repeat2` repeats all of that.
 
-    def store(self, local, memory, length, *, repeat=None, wait=0, signal=0):
-        """Scratchpad to memory; `repeat` = (count, memory stride, scratchpad stride)."""
-        self._dma(Engine.STORES, memory, local, length, repeat, wait, signal)
+        `index` is the scratchpad address of a list of words that take the place of 0, 1, 2... in the memory addresses of
+        `repeat`.
+        """
+        self._dma(Engine.LOADS, memory, local, length, repeat, repeat2, index, wait, signal)
 
-    def _dma(self, engine, memory, local, length, repeat, wait, signal):
+    def store(self, local, memory, length, *, repeat=None, repeat2=None, index=None, wait=0, signal=0):
+        """Scratchpad to memory; the rest as for `load`."""
+        self._dma(Engine.STORES, memory, local, length, repeat, repeat2, index, wait, signal)
+
+    def _dma(self, engine, memory, local, length, repeat, repeat2, index, wait, signal):
         fields = {"memory": memory, "length": length}
         if local is not None:
             fields["local"] = local
-        if repeat:
-            fields.update(zip(("count", "memory_stride", "local_stride"), repeat, strict=False))
-        self._command(engine, DmaFlags.const({"dimensions": int(bool(repeat))}), fields, wait, signal)
+        loops = [loop for loop in (repeat, repeat2) if loop is not None]
+        for suffix, loop in zip(("", "2"), loops, strict=False):
+            names = ("count", "memory_stride", "local_stride")[: 2 if local is None else 3]
+            fields.update(zip((name + suffix for name in names), loop, strict=True))
+        if index is not None:
+            fields["index"] = index
+        flags = DmaFlags.const({"dimensions": len(loops), "indexed": index is not None})
+        self._command(engine, flags, fields, wait, signal)
 
     def matmul(
         self,
@@ -235,7 +252,7 @@ class Assembler:
         n,
         activations,
         output,
-        scale,
+        scale=None,
         activation_stride=0,
         output_stride=0,
         scratch_weights=None,
@@ -247,13 +264,16 @@ class Assembler:
         wait=0,
         signal=0,
     ):
-        """y = a @ w with scales applied; weights from the FIFO, or from the scratchpad at `scratch_weights`."""
+        """y = a @ w; weights from the FIFO, or from the scratchpad at `scratch_weights`.
+
+        `scale` is the address of the activations' scales, one per row; without it y are the plain int32 sums.
+        """
         flags = {
             "source": WeightSource.FIFO if scratch_weights is None else WeightSource.SCRATCHPAD,
             "weights": weights,
             "activations": activation_type,
             "scales": scales,
-            "output": OutputType.FLOAT32,
+            "output": OutputType.INT32 if scale is None else OutputType.FLOAT32,
             "maximum": maximum is not None,
             "observe": observe,
         }
@@ -265,8 +285,9 @@ class Assembler:
             "activation_stride": activation_stride,
             "output": output,
             "output_stride": output_stride,
-            "scale": scale,
         }
+        if scale is not None:
+            fields["scale"] = scale
         if scratch_weights is not None:
             fields["weights"] = scratch_weights
         if maximum is not None:
@@ -330,6 +351,7 @@ class Assembler:
             addresses.append(position)
             label = isinstance(instruction, ScalarInstruction) and isinstance(instruction.immediate, str)
             position += 2 if label else len(instruction.encode())
+        addresses.append(position)
         words = []
         for instruction in self._instructions:
             if isinstance(instruction, ScalarInstruction) and isinstance(instruction.immediate, str):
