@@ -28,8 +28,8 @@ def _rotate_left(value, amount, unit, count):
 class BeatsToLines(wiring.Component):
     """Collects the bytes of beats into lines of the scratchpad.
 
-    A line is written when it is full or the run ends: one beat per cycle, and one more cycle when the end of a run spills
-    into a further line. A line is offered 2 cycles after the beat that completes it.
+    A line is written when it is full or the run ends: one beat per cycle, and one more cycle when the last beat of a run lies
+    across two lines. A line is offered 2 cycles after the beat that completes it.
 
     Parameters
     ----------

@@ -139,7 +139,8 @@ class Stores(wiring.Component):
         m.submodules.fetch = fetch = LineFetch(
             block_bytes=self.block_bytes, beat_bytes=self.beat_bytes, line_bytes=self.line_bytes
         )
-        m.submodules.fetched = fetched = StreamFifo(shape=span_layout(self.block_bytes), depth=2)
+        # Deep enough for the spans that begin while the lines of the first one are on their way.
+        m.submodules.fetched = fetched = StreamFifo(shape=span_layout(self.block_bytes), depth=8)
         m.submodules.walker = walker = BeatWalker(block_bytes=self.block_bytes, beat_bytes=self.beat_bytes)
         m.submodules.align = align = LinesToBeats(beat_bytes=self.beat_bytes, line_bytes=self.line_bytes)
         connect(m, fetch.read, flipped(self.read))

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many cycles the DMA engine takes, against its limits; the table in docs/dma.md is printed by these tests."""
+
+import cocotb
+import pytest
+from cocotb.triggers import ClockCycles
+
+from tepin.isa import Engine
+from tepin_testbench import options
+from tepin_testbench.runner import parameters
+from verification.testbenches.dma.bench import MEMORY_BYTES, Bench
+from verification.testbenches.dma.configurations import run
+from verification.testbenches.dma.model import Descriptor, random_bytes
+
+COMMAND_BYTES = 2048
+LATENCIES = (1, 20, 100)
+
+
+@pytest.mark.parametrize("shape", ["middle", "wide"])
+def test_rates(shape):
+    run(shape, __name__, commands=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["narrow", "middle", "wide"])
+def test_rates_of_32_kib(shape):
+    run(shape, __name__, commands=16)
+
+
+async def prepared(dut, latency):
+    bench = Bench(dut)
+    await bench.start()
+    bench.memory[:] = random_bytes(options.generator("rates", parameters()["shape"]), MEMORY_BYTES)
+    bench.latency = latency
+    return bench
+
+
+def send(bench, engine, local):
+    """Queues the commands; returns the beats that they take."""
+    count = parameters()["commands"]
+    for part in range(count):
+        bench.send(
+            Descriptor(
+                engine=engine, memory=COMMAND_BYTES * part, local=local, length=COMMAND_BYTES, signal=1
+            )
+        )
+    return count * COMMAND_BYTES // bench.beat
+
+
+def covers(bench, latency, capacity):
+    """Is there room for all that must be in flight at this latency?"""
+    return min(bench.outstanding * bench.burst_bytes, capacity) >= (latency + 24) * bench.beat
+
+
+def report(dut, what, latency, cycles, limit):
+    text = f"{parameters()['data_width']} bit, latency {latency}, {what}: {cycles} cycles, limit {limit}"
+    dut._log.info(text)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(latency=LATENCIES)
+async def weights(dut, latency):
+    """Several commands; from the first to the last beat the port is never idle."""
+    bench = await prepared(dut, latency)
+    beats = send(bench, Engine.WEIGHTS, 0)
+    await bench.signalled(Engine.WEIGHTS, parameters()["commands"])
+    cycles = bench.last_beat - bench.first_beat + 1
+    report(dut, f"{beats} beats of weights, first to last beat", latency, cycles, beats)
+    if covers(bench, latency, parameters()["weight_fifo_bytes"]):
+        assert cycles == beats
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(latency=LATENCIES, shift=[0, 3])
+async def loads(dut, latency, shift):
+    """From the first address to the signal of the last command. A shifted run takes one more cycle."""
+    bench = await prepared(dut, latency)
+    beats = send(bench, Engine.LOADS, shift)
+    count = parameters()["commands"]
+    await bench.signalled(Engine.LOADS, count)
+    cycles = bench.signals[Engine.LOADS][-1][0] - bench.first_address
+    report(
+        dut, f"{beats} beats of loads, {shift} bytes off, address to signal", latency, cycles, beats + latency
+    )
+    if covers(bench, latency, 256 * bench.beat):
+        assert cycles <= beats + latency + 12 + (count if shift else 0)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(latency=LATENCIES, shift=[0, 3])
+async def stores(dut, latency, shift):
+    """From the first address to the last answer. A shifted run takes one more cycle."""
+    bench = await prepared(dut, latency)
+    beats = send(bench, Engine.STORES, shift)
+    count = parameters()["commands"]
+    await bench.signalled(Engine.STORES, count)
+    cycles = bench.last_answer - bench.first_address
+    report(
+        dut,
+        f"{beats} beats of stores, {shift} bytes off, address to answer",
+        latency,
+        cycles,
+        beats + latency,
+    )
+    if covers(bench, latency, 1 << 30):
+        assert cycles <= beats + latency + 12 + (count if shift else 0)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def small_runs(dut):
+    """A gather and a scatter of 8-byte runs."""
+    bench = await prepared(dut, 4)
+    count = 100
+    common = {"length": 8, "dimensions": 1, "count": count, "local_stride": 8, "signal": 1}
+    for engine in (Engine.LOADS, Engine.STORES):
+        begin = bench.cycle
+        bench.send(Descriptor(engine=engine, memory=4, memory_stride=100, **common))
+        await bench.signalled(engine, 1)
+        cycles = bench.cycle - begin
+        report(dut, f"{count} runs of 8 bytes, {engine.name.lower()}", 4, cycles, count)
+        assert cycles <= 2 * count + 50
+    bench.signals[Engine.LOADS].clear()
+    for number in range(count):
+        bench.scratchpad[4096 + 4 * number : 4100 + 4 * number] = (number * 7 % count).to_bytes(4, "little")
+    begin = bench.cycle
+    bench.send(
+        Descriptor(
+            engine=Engine.LOADS, memory=4, memory_stride=100, index=4096, indices=[1] * count, **common
+        )
+    )
+    await bench.signalled(Engine.LOADS, 1)
+    cycles = bench.cycle - begin
+    report(dut, f"{count} indexed runs of 8 bytes, loads", 4, cycles, count)
+    assert cycles <= 2 * count + 50
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def loads_overtake_weights(dut):
+    """A load in the middle of a weight stream waits for what is in flight, not for the weight queue."""
+    bench = await prepared(dut, 20)
+    for part in range(4):
+        bench.send(Descriptor(engine=Engine.WEIGHTS, memory=4096 * part, length=4096, signal=1))
+    await ClockCycles(dut.clk, 100)
+    begin = bench.cycle
+    bench.send(Descriptor(engine=Engine.LOADS, memory=0x10000, length=64, signal=2))
+    await bench.signalled(Engine.LOADS, 1)
+    cycles = bench.cycle - begin
+    report(dut, "64 bytes loaded in the middle of weights", 20, cycles, 20)
+    in_flight = bench.outstanding * bench.burst_bytes // bench.beat
+    assert cycles <= in_flight + 60
