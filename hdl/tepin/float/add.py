@@ -122,12 +122,14 @@ class FloatAdd(wiring.Component):
         added = stage(m, "added", total=Cat(total[:extended], total[extended] & ~aligned.subtract))
 
         # 5, 6: Bring the leading one to the top, which counts one more than the larger exponent.
+        # The exponent follows a stage behind, since what it loses is known last.
         value, high = normalise(m, "high", added.total, normalise_steps[0])
         halfway = stage(
             m,
             "halfway",
             value=value,
-            exponent=carried.exponent + 1 - high,
+            high=high,
+            exponent=carried.exponent + 1,
             sign=carried.sign,
             subtract=carried.subtract,
             nan=carried.nan,
@@ -138,7 +140,8 @@ class FloatAdd(wiring.Component):
             m,
             "normalised",
             value=value,
-            exponent=halfway.exponent - low,
+            low=low,
+            exponent=halfway.exponent - halfway.high,
             sign=halfway.sign & ~(halfway.subtract & ~halfway.value.any()),
             nan=halfway.nan,
             infinity=halfway.infinity,
@@ -149,7 +152,7 @@ class FloatAdd(wiring.Component):
             m,
             format,
             sign=normalised.sign,
-            exponent=normalised.exponent,
+            exponent=normalised.exponent - normalised.low,
             value=normalised.value,
             zero=~normalised.value[-1],
             infinity=normalised.infinity,

@@ -85,19 +85,31 @@ class SpecialFunction(wiring.Component):
         p, carried = self._polynomial(m, arguments)
         value, carried = self._combine(m, p, carried)
 
-        # The leading one of a value is between 2**6 and 2**-2: bring it to the top and round.
+        # The leading one of a value is between 2**6 and 2**-2: bring it to the top, then round. The exponent follows in
+        # the last stage, since what it loses is known last.
         value, taken = normalise(m, "normalise", value, shift_steps(8))
         normalised = stage(
             m,
             "normalised",
             value=value,
-            exponent=carried.exponent + (FLOAT32.bias + _VALUE_WIDTH - 1 - _P_FRACTION) - taken,
+            taken=taken,
+            exponent=carried.exponent + (FLOAT32.bias + _VALUE_WIDTH - 1 - _P_FRACTION),
             sign=carried.sign,
             zero=carried.zero,
             infinity=carried.infinity,
             nan=carried.nan,
         )
-        m.d.sync += self.o.eq(round_and_pack(m, FLOAT32, **vars(normalised)))
+        result = round_and_pack(
+            m,
+            FLOAT32,
+            sign=normalised.sign,
+            exponent=normalised.exponent - normalised.taken,
+            value=normalised.value,
+            zero=normalised.zero,
+            infinity=normalised.infinity,
+            nan=normalised.nan,
+        )
+        m.d.sync += self.o.eq(result)
         return m
 
     def _arguments(self, m):
@@ -187,9 +199,9 @@ class SpecialFunction(wiring.Component):
                     o.distance.eq(t[:23]),
                     o.factor.eq(logarithm.o.factor),
                     o.e.eq(Mux(e < 0, -e, e)),
-                    o.subtract.eq((e != 0) & ((t < 0) ^ (e < 0))),
+                    o.subtract.eq(~logarithm.o.small & ((t < 0) ^ (e < 0))),
                     o.exponent.eq(logarithm.o.exponent),
-                    o.sign.eq(Mux(e == 0, t < 0, e < 0)),
+                    o.sign.eq(Mux(logarithm.o.small, t < 0, e < 0)),
                 ]
                 with m.If(operand.operation == Operation.LOG1P):
                     m.d.comb += o.sign.eq(operand.negative)

@@ -143,12 +143,15 @@ class LogarithmArgument(wiring.Component):
         `x`, a float32 encoding, and `plus_one`, set for 1 + x. What has no logarithm, and 0, infinity and NaN, give
         results without meaning.
     o : Out(StructLayout)
-        `t`, signed with 30 fraction bits; `e`; `factor`, which has to be multiplied with ln(1 + t) / t, with 26 fraction
-        bits, and `exponent` to be added to that of the product. `ARGUMENT_LATENCY` cycles later.
+        `t`, signed with 30 fraction bits; `e`; `small`, set if e is 0; `factor`, which has to be multiplied with
+        ln(1 + t) / t, with 26 fraction bits, and `exponent` to be added to that of the product. `ARGUMENT_LATENCY` cycles
+        later.
     """
 
     i: In(data.StructLayout({"x": 32, "plus_one": 1}))
-    o: Out(data.StructLayout({"t": signed(31), "e": signed(9), "factor": 26, "exponent": signed(9)}))
+    o: Out(
+        data.StructLayout({"t": signed(31), "e": signed(9), "small": 1, "factor": 26, "exponent": signed(9)})
+    )
 
     @property
     def latency(self):
@@ -161,9 +164,10 @@ class LogarithmArgument(wiring.Component):
         bias = FLOAT32.bias
 
         # 1: For ln(x), t with 24 fraction bits, of x's significand or, if that is 1.5 or more, of half of it; bit 24 is the
-        # sign. For log1p(x), the smaller of 1 and |x| and its distance to the larger.
+        # sign. For log1p(x), e will be 0 if x is in [-1/4, 1/2); and the smaller of 1 and |x| and its distance to the larger.
         halve = x.fraction[-1]
         large = wire(m, "large", x.exponent >= bias)
+        quarter = x.exponent == bias - 2
         above, below = (x.exponent - bias)[:8], (bias - x.exponent)[:8]
         magnitude = wire(m, "distance", Mux(large, above, below)[:8])
         decoded = stage(
@@ -177,6 +181,7 @@ class LogarithmArgument(wiring.Component):
             large=large,
             significand=x.significand,
             exponent=(x.exponent - bias).as_signed(),
+            near_zero=(x.exponent < bias - 2) | (quarter & ~(x.sign & x.fraction.any())),
             negative=x.sign,
             plus_one=self.i.plus_one,
         )
@@ -189,6 +194,7 @@ class LogarithmArgument(wiring.Component):
             base=decoded.base,
             significand=decoded.significand,
             exponent=decoded.exponent,
+            small=Mux(decoded.plus_one, decoded.near_zero, decoded.e == 0),
             plus_one=decoded.plus_one,
         )
 
@@ -236,10 +242,11 @@ class LogarithmArgument(wiring.Component):
         e = wire(m, "e", Mux(waiting.plus_one, e_of_sum, waiting.e))
         t_magnitude = Mux(t < 0, ~t, t) + (t < 0)
         significand = Mux(waiting.plus_one, waiting.significand, value[8:])
-        small = wire(m, "small", e == 0)
+        small = waiting.small
         m.d.sync += [
             self.o.t.eq(t),
             self.o.e.eq(e),
+            self.o.small.eq(small),
             self.o.factor.eq(Mux(small, Cat(Const(0, 2), significand), t_magnitude[4:30])),
             self.o.exponent.eq(Mux(small, Mux(waiting.plus_one, waiting.exponent + 1, -normalised.count), 0)),
         ]
