@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tepin_host.driver import COUNTERS, ChipDriver
+from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
 from tepin_reference.simulator import FunctionalSimulator
 
@@ -112,5 +112,8 @@ def run_rtl(executable, request, report, simulator):
         report.cycles_per_token = (
             (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else float(stamps[0])
         )
-    report.busy_cycles = {name: driver.counter(name) for name in COUNTERS}
+    counters = driver.counters()
+    report.busy_cycles = {"total": counters["cycles"]} | {
+        name.removesuffix("_busy"): cycles for name, cycles in counters.items() if name.endswith("_busy")
+    }
     report._finish(executable, request, np.concatenate(words).view("<f4"))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Benchmarks: measured figures, each beside its physical limit.
+
+A benchmark is a generator function of `Row`s, listed in `BENCHES` by name. It raises `CheckFailed` if what it measures is
+not also correct.
+"""
+
+from tepin_host.bench.accuracy import accuracy
+from tepin_host.bench.decode import decode
+from tepin_host.bench.row import CheckFailed, Row
+
+__all__ = ["BENCHES", "CheckFailed", "Row"]
+
+BENCHES = {"decode": decode, "accuracy": accuracy}
