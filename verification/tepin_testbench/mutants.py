@@ -13,7 +13,9 @@ import pytest
 
 __all__ = ["COLLECT", "MUTANT", "design_name", "replacement"]
 
-COLLECT = "TEPIN_COLLECT"  # A directory: designs are written there, and nothing is simulated.
+COLLECT = (
+    "TEPIN_COLLECT"  # A directory: designs go there with the names of their tests; nothing is simulated.
+)
 MUTANT = "TEPIN_MUTANT"  # A file named `<design name>.v`: replaces that design; tests of others are skipped.
 
 
@@ -30,6 +32,8 @@ def replacement(text, top):
     name = design_name(text, top)
     if os.environ.get(COLLECT):
         Path(os.environ[COLLECT], f"{name}.v").write_text(text)
+        with open(Path(os.environ[COLLECT], f"{name}.tests"), "a") as tests:
+            tests.write(os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0] + "\n")
         pytest.skip("designs are only collected")
     if not os.environ.get(MUTANT):
         return None

@@ -36,7 +36,7 @@ _OPTIMISATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 _ICARUS_WAVES = """
 module tepin_waves;
   initial begin
-    $dumpfile("waves");
+    $dumpfile("waves.fst");
     $dumpvars(0, %s);
   end
 endmodule
@@ -174,7 +174,8 @@ def _simulate(build, directory, top, sim, waves, test_module, test_filter, envir
     log = directory / "simulation.log"
     results = directory / "results.xml"
     runner = _runner(sim)
-    arguments = ["--trace-file", "waves"] if sim == "verilator" and waves else []
+    trace = directory / f"waves{Path(waves).suffix}" if waves else None
+    arguments = ["--trace-file", trace.name] if sim == "verilator" and waves else []
     failure = None
     try:
         runner.test(
@@ -195,8 +196,8 @@ def _simulate(build, directory, top, sim, waves, test_module, test_filter, envir
     except (RuntimeError, SystemExit) as error:
         failure = str(error)
     print(log.read_text() if log.exists() else "", end="")  # pytest shows it if the test fails, or with -s.
-    if waves and (directory / "waves").exists():
-        shutil.copy(directory / "waves", waves)
+    if waves and trace.exists():
+        shutil.copyfile(trace, waves)
     passed, failed = _results(results)
     if failed or failure or not passed:
         what = ", ".join(failed) or failure or f"{test_module} has no cocotb test to run"

@@ -20,8 +20,6 @@ from tepin_testbench.pysim import simulate
 from tepin_testbench.runner import parameters, run_cocotb
 from tepin_testbench.stream import start
 
-CELLS = 64
-
 
 class Scrambler(Component):
     """Mixes its input with a table that `key` fills: a module below the cells."""
@@ -68,16 +66,22 @@ class Cell(Component):
 
 
 class Chain(Component):
-    """64 equal cells in a row, then one with another initial value, and one with another table."""
+    """Equal cells in a row, then one with another initial value, and one with another table."""
 
     i: In(8)
     o: Out(8)
 
+    def __init__(self, cells=64):
+        self._cells = cells
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         value = self.i
-        for index in range(CELLS + 2):
-            cell = Cell(init=2) if index == CELLS else Cell(key=38) if index == CELLS + 1 else Cell()
+        for index in range(self._cells + 2):
+            cell = (
+                Cell(init=2) if index == self._cells else Cell(key=38) if index == self._cells + 1 else Cell()
+            )
             m.submodules[f"cell_{index}"] = cell
             m.d.comb += cell.i.eq(value)
             value = cell.o
@@ -128,7 +132,7 @@ def test_equal_modules_merge():
         "chain_cell_scrambler",
         "chain_cell_65_scrambler",
     ]
-    assert len(re.findall(r"^  chain_cell cell_\d+ \($", text, re.MULTILINE)) == CELLS
+    assert len(re.findall(r"^  chain_cell cell_\d+ \($", text, re.MULTILINE)) == 64
     assert len(re.findall(r"^  chain_cell_6[45] cell_\d+ \($", text, re.MULTILINE)) == 2
 
 
@@ -136,7 +140,7 @@ def test_same_behaviour(rng):
     """The merged Verilog does in Verilator what the design does in Amaranth's simulator."""
     inputs = [int(value) for value in rng.integers(256, size=300)]
     outputs = []
-    dut = Chain()
+    dut = Chain(cells=6)
 
     async def testbench(ctx):
         for value in inputs:
@@ -147,7 +151,7 @@ def test_same_behaviour(rng):
     simulate(dut, testbench)
     assert len(set(outputs)) > 100
     run_cocotb(
-        Chain(),
+        Chain(cells=6),
         top="chain",
         test_module=__name__,
         test_filter="outputs_match",
