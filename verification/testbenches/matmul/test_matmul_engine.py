@@ -123,7 +123,7 @@ async def extremes(dut, activation, weight):
     layout = Layout(rng, MEMORY)
     jobs = [
         Job.random(
-            rng, memory, layout, config, m=2, k=1500, n=2, signal=1, weights=WeightType.INT8,
+            rng, memory, layout, config, m=2, k=300, n=2, signal=1, weights=WeightType.INT8,
             activations=ActivationType.INT16, fill=(activation, weight), output=output,
         )
         for output in OutputType
