@@ -232,13 +232,13 @@ class VectorEngine(wiring.Component):
         with m.If(start):
             m.d.sync += integer_result.eq(flags.d_type.as_value() != 0)
         m.d.comb += [
-            integer_delay.i_valid.eq(path.o_valid),
+            integer_delay.i_valid.eq(path.o_valid & writes & integer_result),
             integer_delay.i.eq(path.o),
             writer.load.eq(start),
             writer.operand.eq(decoder.operands.d),
             writer.slow.eq(decoder.slow),
             writer.type.eq(flags.d_type),
-            writer.i_valid.eq(writes & Mux(integer_result, integer_delay.o_valid, path.o_valid)),
+            writer.i_valid.eq(integer_delay.o_valid | (path.o_valid & writes & ~integer_result)),
             writer.i_beat.eq(Mux(integer_result, integer_delay.o.as_value(), path.o.as_value())),
         ]
         for number, lane in enumerate(lane_array):
