@@ -11,7 +11,7 @@ words = a.assemble()
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tepin.isa import (
     REGISTER_COUNT,
@@ -345,21 +345,18 @@ class Assembler:
 
     def assemble(self):
         """The program as a list of 32-bit words; `ValueError` for a label that was never placed."""
-        addresses = []
-        position = 0
+        encoded = []
+        addresses = [0]
         for instruction in self._instructions:
-            addresses.append(position)
-            label = isinstance(instruction, ScalarInstruction) and isinstance(instruction.immediate, str)
-            position += 2 if label else len(instruction.encode())
-        addresses.append(position)
-        words = []
-        for instruction in self._instructions:
+            branches = isinstance(instruction, ScalarInstruction) and isinstance(instruction.immediate, str)
+            # An instruction with an immediate takes two words, whatever its value.
+            words = [0, 0] if branches else instruction.encode()
+            encoded.append(words)
+            addresses.append(addresses[-1] + len(words))
+        for number, instruction in enumerate(self._instructions):
             if isinstance(instruction, ScalarInstruction) and isinstance(instruction.immediate, str):
                 if instruction.immediate not in self._labels:
                     raise ValueError(f"label {instruction.immediate} is never placed")
                 target = addresses[self._labels[instruction.immediate]]
-                instruction = ScalarInstruction(
-                    instruction.op, instruction.rd, instruction.rs, instruction.rt, target
-                )
-            words += instruction.encode()
-        return words
+                encoded[number] = replace(instruction, immediate=target).encode()
+        return [word for words in encoded for word in words]

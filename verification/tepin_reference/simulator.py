@@ -9,6 +9,7 @@ It is stricter than a chip in two more things that a program must not do: a row 
 store must not cross from one bank of the scratchpad into the next, and a matmul's addresses must be multiples of 4.
 """
 
+import functools
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -71,6 +72,14 @@ _BRANCH = {
     ScalarOp.BLT: lambda a, b: _signed(a) < _signed(b),
     ScalarOp.BGE: lambda a, b: _signed(a) >= _signed(b),
 }
+
+
+@functools.cache
+def _flags(engine, bits):
+    """Members of an engine's flags by name: as `data.Const`, but quick to read."""
+    layout = COMMANDS[engine].flags
+    view = layout.from_bits(bits)
+    return SimpleNamespace(**{name: getattr(view, name) for name, _ in layout.as_shape()})
 
 
 class FunctionalSimulator:
@@ -154,14 +163,11 @@ class FunctionalSimulator:
             instruction, length = decode(program, pc)
             if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
                 return instruction, length, None
-            layout = COMMANDS[instruction.engine].flags
-            view = layout.from_bits(instruction.flags)
-            flags = {name: getattr(view, name) for name, _ in layout.as_shape()}
+            return instruction, length, _flags(instruction.engine, instruction.flags)
         except IllegalInstruction as error:
             raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, program[pc], str(error)) from None
         except ValueError as error:  # a vector command without a valid function or reduction
             raise self._error(ErrorCode.PARAMETER, program[pc + 1], str(error)) from None
-        return instruction, length, SimpleNamespace(**flags)
 
     def _execute_scalar(self, instruction, pc):
         op, rd, rs = instruction.op, instruction.rd, instruction.rs

@@ -10,7 +10,7 @@ from tepin_host.errors import UserError
 __all__ = ["compile_model"]
 
 
-def compile_model(model, config, *, weights="int8", activations="int16", progress=None):
+def compile_model(model, config, *, weights="int8", activations="int16", chunk=4096, progress=None):
     """Compile a model for a chip.
 
     Parameters
@@ -19,6 +19,8 @@ def compile_model(model, config, *, weights="int8", activations="int16", progres
     config : ChipConfig
     weights : "int8" or "int4"
     activations : "int16" or "int8"
+    chunk : int
+        Most logits that are in the scratchpad at a time.
     progress : callable(fraction), optional
 
     Raises
@@ -26,7 +28,7 @@ def compile_model(model, config, *, weights="int8", activations="int16", progres
     UserError
         If the model does not fit the chip.
     """
-    plan = Plan(model.config, config, weights, activations)
+    plan = Plan(model.config, config, weights, activations, chunk)
     program = LlamaProgram(plan).words
     if len(program) > config.program_words:
         raise UserError(

@@ -6,6 +6,7 @@ cache behind it needs no initial value) and `map.json` (regions, sizes, configur
 a `Request` is written over its first bytes.
 """
 
+import contextlib
 import json
 import struct
 from dataclasses import asdict, dataclass
@@ -52,18 +53,24 @@ class Request:
         """Positions that pass through the network: the prompt and all generated tokens but the last, within the context."""
         return min(len(self.prompt) + self.tokens - 1, context)
 
-    def encode(self, context):
-        """Bytes of the request region; `UserError` for what the model cannot do."""
+    def encode(self, model):
+        """Bytes of the request region for a model with this `ModelConfig`; `UserError` for what it cannot do."""
+        context = model.max_seq_len
         if not self.prompt:
             raise UserError("the prompt holds no token")
         if self.tokens < 1:
             raise UserError(f"the number of tokens must be at least 1, not {self.tokens}")
         if len(self.prompt) > context:
             raise UserError(f"the prompt has {len(self.prompt)} tokens, the model's context is {context}")
+        for token in self.prompt:
+            if not 0 <= token < model.vocab_size:
+                raise UserError(f"token {token} of the prompt is not in the vocabulary of {model.vocab_size}")
+        if len(self.stop) > 2:
+            raise UserError(f"at most two tokens can end the text, not {len(self.stop)}")
         if not (self.temperature >= 0 and np.isfinite(self.temperature)):
             raise UserError(f"the temperature must be a number, 0 or more, not {self.temperature}")
-        inverse = np.float32(1 / self.temperature) if self.temperature else np.float32(0)
-        if not np.isfinite(inverse):
+        inverse = 1 / self.temperature if self.temperature else 0.0
+        if inverse > np.finfo(np.float32).max:
             raise UserError(
                 f"the temperature {self.temperature} is too close to 0; use 0 for the most likely token"
             )
@@ -109,12 +116,15 @@ class Executable:
         """External memory at the start of a run: image, request, empty cache."""
         memory = np.zeros(self.memory_bytes, np.uint8)
         memory[: len(self.image)] = self.image
-        data = request.encode(self.plan.model.max_seq_len)
+        data = request.encode(self.plan.model)
         memory[: len(data)] = np.frombuffer(data, np.uint8)
         return memory
 
     def save(self, directory):
-        """Write the three files into `directory`, which is created if need be."""
+        """Write the three files into `directory`, which is created if need be.
+
+        Raises `UserError`, and leaves none of them behind, if that cannot be done.
+        """
         directory = Path(directory)
         description = {
             "name": self.name,
@@ -124,6 +134,8 @@ class Executable:
             "model": asdict(self.plan.model),
             "weights": self.plan.weights,
             "activations": self.plan.activations,
+            "chunk": self.plan.chunk,
+            "program_words": len(self.program),
             "memory_bytes": self.memory_bytes,
             "regions": {
                 name: {"address": region.address, "size": region.size}
@@ -131,12 +143,21 @@ class Executable:
             },
             "scratchpad": self.plan.scratchpad,
         }
+        files = {
+            "program.bin": np.array(self.program, "<u4").tobytes(),
+            "image.bin": self.image.tobytes(),
+            "map.json": (json.dumps(description, indent=2) + "\n").encode(),
+        }
+        written = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            (directory / "program.bin").write_bytes(np.array(self.program, "<u4").tobytes())
-            (directory / "image.bin").write_bytes(self.image.tobytes())
-            (directory / "map.json").write_text(json.dumps(description, indent=2) + "\n")
+            for name, data in files.items():
+                written.append(directory / name)
+                written[-1].write_bytes(data)
         except OSError as error:
+            for path in written:
+                with contextlib.suppress(OSError):
+                    path.unlink()
             raise UserError(f"{directory}: cannot be written: {error.strerror or error}") from error
 
     @classmethod
@@ -157,11 +178,19 @@ class Executable:
                 ChipConfig(**description["config"]),
                 description["weights"],
                 description["activations"],
+                description["chunk"],
             )
+            expected = (plan.config.hash, len(program), len(image))
+            found = (description["config_hash"], description["program_words"], plan.image_bytes)
+            name = str(description["name"])
         except OSError as error:
             raise UserError(f"{directory}: not a compiled model: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise UserError(f"{directory}: not a compiled model: map.json lacks {error}") from error
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{directory}: not a compiled model: {error}") from error
-        if plan.config.hash != description["config_hash"] or len(image) != plan.image_bytes:
-            raise UserError(f"{directory}: image and map contradict each other; compile the model again")
-        return cls(plan, program, image, description["name"])
+        if expected != found:
+            raise UserError(
+                f"{directory}: program, image and map contradict each other; compile the model again"
+            )
+        return cls(plan, program, image, name)

@@ -44,9 +44,6 @@ PROMPT_OFFSET = 64
 CONSTANTS = ("zero", "one", "log2e", "activation_step", "query_step", "cache_step", "inverse_dim", "epsilon")
 """float32 words at the start of the constants region."""
 
-_CHUNK = 4096
-"""Most logits that are in the scratchpad at a time."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,14 +55,19 @@ class Plan:
     config : ChipConfig
     weights : "int8" or "int4"
     activations : "int16" or "int8"
+    chunk : int
+        Most logits that are in the scratchpad at a time; a larger vocabulary goes through it chunk by chunk.
     """
 
     model: ModelConfig
     config: ChipConfig
     weights: str = "int8"
     activations: str = "int16"
+    chunk: int = 4096
 
     def __post_init__(self):
+        if self.chunk < 1:
+            raise ValueError(f"chunk must be at least 1, not {self.chunk}")
         if BLOCK % self.config.columns:
             raise UserError(f"columns must divide {BLOCK} to hold key pages, {self.config.columns} does not")
         if self.model.n_layers > 255:
@@ -140,7 +142,7 @@ class Plan:
     def chunks(self):
         """The classifier's chunks as (first token id, tokens)."""
         vocab = self.model.vocab_size
-        return [(start, min(_CHUNK, vocab - start)) for start in range(0, vocab, _CHUNK)]
+        return [(start, min(self.chunk, vocab - start)) for start in range(0, vocab, self.chunk)]
 
     @property
     def classifier_bytes(self):
