@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MatmulEngine and its parts: what their parameters may be. What they do is tested in Verilog."""
+
+import pytest
+
+from tepin.matmul.array import SystolicArray, sum_width
+from tepin.matmul.engine import MatmulEngine
+from tepin.matmul.weight_reader import WeightReader
+
+GOOD = {
+    "rows": 8,
+    "columns": 16,
+    "activation_width": 8,
+    "accumulator_rows": 8,
+    "line_bytes": 32,
+    "fifo_word_bytes": 16,
+}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"rows": 7}, "rows must be even, 2 to 64, not 7"),
+        ({"rows": 66}, "rows must be even, 2 to 64, not 66"),
+        ({"columns": 6}, "columns must be a multiple of 4, 4 to 64, not 6"),
+        ({"columns": 0}, "columns must be a multiple of 4, 4 to 64, not 0"),
+        ({"activation_width": 9}, "activation_width must be 8 or 16, not 9"),
+        ({"accumulator_rows": 1025}, "accumulator_rows must be 1 to 1024, not 1025"),
+        (
+            {"fifo_word_bytes": 8},
+            r"fifo_word_bytes must be a power of two and at least columns \(16\), not 8",
+        ),
+        (
+            {"fifo_word_bytes": 24},
+            r"fifo_word_bytes must be a power of two and at least columns \(16\), not 24",
+        ),
+        ({"line_bytes": 8}, r"2 x rows and fifo_word_bytes \(16\), not 8"),
+        ({"fifo_word_bytes": 64}, r"2 x rows and fifo_word_bytes \(64\), not 32"),
+    ],
+)
+def test_init_wrong_parameter(change, message):
+    with pytest.raises(ValueError, match=message):
+        MatmulEngine(**GOOD | change)
+
+
+def test_array_init_wrong_shape():
+    with pytest.raises(ValueError, match="rows and columns must be at least 1, not 0 and 4"):
+        SystolicArray(rows=0, columns=4, activation_width=8)
+
+
+def test_array_init_wrong_activation_width():
+    with pytest.raises(ValueError, match="activation_width must be 2 to 18, not 20"):
+        SystolicArray(rows=2, columns=4, activation_width=20)
+
+
+def test_weight_reader_init_wrong_word_bytes():
+    with pytest.raises(
+        ValueError, match=r"word_bytes must be at least columns \(8\) and at most line_bytes \(16\)"
+    ):
+        WeightReader(columns=8, word_bytes=32, line_bytes=16)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 64])
+@pytest.mark.parametrize("activation_width", [8, 16])
+def test_sum_width_holds_the_largest_sum(rows, activation_width):
+    largest = rows * (1 << activation_width - 1) * 128
+    assert largest < 1 << sum_width(rows=rows, activation_width=activation_width) - 1
