@@ -3,6 +3,7 @@
 
 import cocotb
 import pytest
+from amaranth.hdl import signed
 from amaranth.lib import data
 from cocotb.triggers import ClockCycles, RisingEdge
 
@@ -12,11 +13,12 @@ from tepin_testbench.runner import parameters, run_cocotb
 from tepin_testbench.stream import StreamSink, StreamSource, check_streams, start
 
 WIDTH = 12
+LAYOUT = data.StructLayout({"low": 5, "high": signed(WIDTH - 5)})
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 8])
 def test_stream_fifo(depth):
-    dut = StreamFifo(shape=data.StructLayout({"low": 5, "high": WIDTH - 5}), depth=depth)
+    dut = StreamFifo(shape=LAYOUT, depth=depth)
     run_cocotb(dut, top="stream_fifo", test_module=__name__, parameters={"depth": depth})
 
 
@@ -37,6 +39,27 @@ async def order_is_kept(dut, source_pause, sink_pause):
     assert checkers["i"].transfers == checkers["o"].transfers == len(items)
     if source_pause == sink_pause == 0.0:
         assert cycles <= len(items) * (2 if parameters()["depth"] == 1 else 1) + 8
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def structures_pass(dut):
+    """Drivers that are told the shape take and give items of it."""
+    await start(dut)
+    source = StreamSource(dut, "i", shape=LAYOUT)
+    sink = StreamSink(dut, "o", shape=LAYOUT)
+    source.send([{"low": 31, "high": -64}, {"low": 0, "high": 63}])
+    first, second = await sink.receive(2)
+    assert (first.low, first.high, second.low, second.high) == (31, -64, 0, 63)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def signed_integers_pass(dut):
+    await start(dut)
+    source = StreamSource(dut, "i", shape=signed(WIDTH))
+    sink = StreamSink(dut, "o", shape=signed(WIDTH), pause=0.5)
+    items = [-1, 0, 5, -(1 << WIDTH - 1), (1 << WIDTH - 1) - 1]
+    source.send(items)
+    assert await sink.receive(len(items)) == items
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
