@@ -4,18 +4,20 @@
 The scratchpad is part of the simulated design, so that a test in Python has nothing to do in most cycles.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.control.engine import EngineSignature
-from tepin.memory.ports import ReadPort, WritePort
+from tepin.memory.ports import ReadPort
 from tepin.vector.engine import VectorEngine
 
-__all__ = ["VectorBench"]
+__all__ = ["HOST_BYTES", "VectorBench"]
 
 READERS, WRITERS = ("a", "b", "c"), ("d", "result")
+HOST_BYTES = 32
+"""Bytes that the test reads or writes per cycle, so that filling the scratchpad takes little of its time."""
 
 
 class VectorBench(wiring.Component):
@@ -27,9 +29,9 @@ class VectorBench(wiring.Component):
     stall : In(8)
         Of 256 cycles, about as many refuse a request; independently for each port.
     host_address, host_write, host_data : In
-        While `host_write` is high, a line is written in every cycle. The engine must rest.
+        While `host_write` is high, `HOST_BYTES` bytes are written in every cycle.
     host_line : Out
-        The line at `host_address`.
+        The bytes at `host_address`.
     signals : Out(16)
         Commands finished since reset.
     watch_a, watch_b, watch_c, watch_d, watch_result : Out
@@ -45,8 +47,8 @@ class VectorBench(wiring.Component):
             "stall": In(8),
             "host_address": In(32),
             "host_write": In(1),
-            "host_data": In(8 * line_bytes),
-            "host_line": Out(8 * line_bytes),
+            "host_data": In(8 * HOST_BYTES),
+            "host_line": Out(8 * HOST_BYTES),
             "signals": Out(16),
         }
         for name in (*READERS, *WRITERS):
@@ -69,7 +71,6 @@ class VectorBench(wiring.Component):
         m.d.comb += [first.eq(noise ^ (noise << 13)), second.eq(first ^ (first >> 7))]
         m.d.sync += noise.eq(second ^ (second << 17))
 
-        words = range(self.line_bytes // 4)
         for index, name in enumerate((*READERS, *WRITERS)):
             port, watch = getattr(engine, name), getattr(self, f"watch_{name}")
             m.d.comb += [
@@ -81,7 +82,7 @@ class VectorBench(wiring.Component):
 
         for name in READERS:
             port = getattr(engine, name)
-            line = self._line(m, memory, port.request.payload)
+            line = self._line(m, memory, port.request.payload, self.line_bytes)
             valid, fault = port.request.valid & port.request.ready, port.request.payload >= self.size
             # A response is noise when there is none, so that an engine that looks at it is found out.
             line = Mux(valid, line, Cat(noise, ~noise, noise, ~noise)[: 8 * self.line_bytes])
@@ -99,24 +100,30 @@ class VectorBench(wiring.Component):
             request = port.request.payload
             valid, fault = port.request.valid & port.request.ready, request.address >= self.size
             m.d.sync += port.fault.eq(valid & fault)
-            host = self.host_write if name == "d" else 0
-            for word in words:
-                write_port = memory.write_port(granularity=8)
-                m.d.comb += [
-                    write_port.addr.eq(Mux(host, self.host_address, request.address)[2:] + word),
-                    write_port.data.eq(Mux(host, self.host_data, request.data).word_select(word, 32)),
-                    write_port.en.eq(
-                        Mux(host, 0xF, Mux(valid & ~fault, request.mask.word_select(word, 4), 0))
-                    ),
-                ]
-        m.d.comb += self.host_line.eq(self._line(m, memory, self.host_address))
+            enable = Mux(valid & ~fault, request.mask, 0)
+            self._write(m, memory, request.address, request.data, enable, self.line_bytes)
+        everything = Mux(self.host_write, Const(-1, HOST_BYTES), 0)
+        self._write(m, memory, self.host_address, self.host_data, everything, HOST_BYTES)
+        m.d.comb += self.host_line.eq(self._line(m, memory, self.host_address, HOST_BYTES))
         return m
 
-    def _line(self, m, memory, address):
-        """The line at `address`, which wraps at the end of the memory."""
+    @staticmethod
+    def _line(m, memory, address, count):
+        """`count` bytes from `address` on, wrapping at the end of the memory."""
         words = []
-        for word in range(self.line_bytes // 4):
+        for word in range(count // 4):
             read_port = memory.read_port(domain="comb")
             m.d.comb += read_port.addr.eq(address[2:] + word)
             words.append(read_port.data)
         return Cat(words)
+
+    @staticmethod
+    def _write(m, memory, address, value, mask, count):
+        """Write those of `count` bytes from `address` on that `mask` enables."""
+        for word in range(count // 4):
+            write_port = memory.write_port(granularity=8)
+            m.d.comb += [
+                write_port.addr.eq(address[2:] + word),
+                write_port.data.eq(value.word_select(word, 32)),
+                write_port.en.eq(mask.word_select(word, 4)),
+            ]

@@ -154,7 +154,7 @@ def fill(rng, size, flavour):
 
 
 def random_command(rng, size, *, function=None, reduction=None, d_type=None, longest=150):
-    """A command on a scratchpad of `size` bytes, whose effects are specified: what it writes, it reads exactly there or not."""
+    """A command whose effects are specified: what it writes, it reads exactly there or nowhere."""
     while True:
         command = _draw(rng, size, function, reduction, d_type, longest)
         if command is not None:

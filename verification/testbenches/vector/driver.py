@@ -7,6 +7,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from tepin.control.engine import EngineError
 from tepin_reference import vector
 from tepin_testbench.stream import StreamSource, start
+from verification.testbenches.vector.bench import HOST_BYTES
 
 __all__ = ["Driver"]
 
@@ -24,7 +25,6 @@ class Driver:
 
     def __init__(self, dut, config):
         self.dut = dut
-        self.line_bytes = config["line_bytes"]
         self.size = config["size"]
         self.source = StreamSource(dut, "control__commands")
         self.expected = np.zeros(self.size, np.uint8)
@@ -48,10 +48,10 @@ class Driver:
         """Fill the scratchpad, and that of the model."""
         self.expected = scratchpad.copy()
         self.dut.host_write.value = 1
-        for address in range(0, self.size, self.line_bytes):
+        for address in range(0, self.size, HOST_BYTES):
             self.dut.host_address.value = address
             self.dut.host_data.value = int.from_bytes(
-                scratchpad[address : address + self.line_bytes].tobytes(), "little"
+                scratchpad[address : address + HOST_BYTES].tobytes(), "little"
             )
             await RisingEdge(self.dut.clk)
         self.dut.host_write.value = 0
@@ -59,10 +59,10 @@ class Driver:
     async def dump(self):
         """The scratchpad as it is."""
         lines = []
-        for address in range(0, self.size, self.line_bytes):
+        for address in range(0, self.size, HOST_BYTES):
             self.dut.host_address.value = address
             await RisingEdge(self.dut.clk)
-            lines.append(int(self.dut.host_line.value).to_bytes(self.line_bytes, "little"))
+            lines.append(int(self.dut.host_line.value).to_bytes(HOST_BYTES, "little"))
         return np.frombuffer(b"".join(lines), np.uint8)
 
     async def execute(self, commands, *, limit=100_000):

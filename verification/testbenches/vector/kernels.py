@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers of a language model as programs of vector commands, each beside its mathematics in float64.
 
-Every kernel is a function of a random generator that returns a `Kernel`. Vectors are a few hundred bytes apart in a scratchpad
-of 4096 bytes; constants sit at its end.
+Every kernel is a function of a random generator that returns a `Kernel`. It lives in a scratchpad of 4096 bytes: four places
+for vectors, some for a word per row, and constants at the end.
 """
 
 from collections.abc import Callable
