@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes of the DMA engine that the testbenches run on, few because each is a build."""
 
+import pytest
+
 from tepin.dma.engine import DmaEngine
 from tepin_testbench.runner import run_cocotb
 
@@ -20,6 +22,9 @@ SHAPES = {
         "burst_beats": 16,
     },
 }  # fmt: skip
+
+# The extremes always; the one in the middle, which is that of whole-chip tests as well, when there is time.
+USUAL_SHAPES = ["narrow", "wide", pytest.param("middle", marks=pytest.mark.slow)]
 
 
 def run(shape, test_module, **parameters):

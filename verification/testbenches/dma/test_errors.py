@@ -10,7 +10,7 @@ from tepin_testbench import options
 from tepin_testbench.runner import parameters
 from tepin_testbench.stream import check_streams
 from verification.testbenches.dma.bench import NAMES, SCRATCHPAD_BYTES, Bench
-from verification.testbenches.dma.configurations import run
+from verification.testbenches.dma.configurations import USUAL_SHAPES, run
 from verification.testbenches.dma.model import Descriptor
 from verification.testbenches.dma.test_moves import (
     PAUSES,
@@ -25,7 +25,7 @@ from verification.testbenches.dma.test_moves import (
 )
 
 
-@pytest.mark.parametrize("shape", ["narrow", "middle", "wide"])
+@pytest.mark.parametrize("shape", USUAL_SHAPES)
 def test_errors(shape):
     run(shape, __name__)
 

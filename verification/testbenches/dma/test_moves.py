@@ -13,7 +13,7 @@ from tepin_testbench import options
 from tepin_testbench.runner import parameters
 from tepin_testbench.stream import check_streams
 from verification.testbenches.dma.bench import MEMORY_BYTES, NAMES, SCRATCHPAD_BYTES, Bench
-from verification.testbenches.dma.configurations import SHAPES, run
+from verification.testbenches.dma.configurations import USUAL_SHAPES, run
 from verification.testbenches.dma.model import Descriptor, nop, random_bytes, random_descriptor
 
 READABLE = range(0, MEMORY_BYTES // 2)
@@ -24,7 +24,7 @@ INDICES = range(SCRATCHPAD_BYTES - 512, SCRATCHPAD_BYTES)
 PAUSES = ("ar", "r", "aw", "w", "b", "write", "read", "index", "commands", "weights")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", USUAL_SHAPES)
 def test_moves(shape):
     run(shape, __name__)
 
