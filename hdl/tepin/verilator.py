@@ -135,6 +135,7 @@ def cached_build(kind, key, build):
         if not result.is_dir():
             with _scratch_directory(folder) as scratch:
                 build(scratch)
+                scratch.chmod(0o755)  # Temporary directories are private; a cache may be shared.
                 scratch.rename(result)
     (folder / f"{key}.lock").unlink(missing_ok=True)
     return result
