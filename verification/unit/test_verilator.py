@@ -15,11 +15,16 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_verilator_runs():
-    output = subprocess.run(
-        ["verilator", "--version"], env=verilator.environment(), capture_output=True, text=True, check=True
+@pytest.mark.parametrize("statement, status", [("assign o = i;", 0), ("assign o = missing;", 1)])
+def test_verilator_runs(tmp_path, statement, status):
+    (tmp_path / "wire.v").write_text(
+        f"`default_nettype none\nmodule thru(input i, output o); {statement} endmodule\n"
     )
-    assert output.stdout.startswith("Verilator 5.")
+    command = ["verilator", "--lint-only", *verilator.warning_arguments(), "wire.v"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=verilator.environment(), capture_output=True, text=True
+    )
+    assert result.returncode == status, result.stderr
 
 
 def test_environment_reports_missing_tools(tmp_path):
