@@ -164,7 +164,7 @@ def _build(build, text, top, sim, waves):
         text = log.read_text() if log.exists() else str(error)
         raise verilator.ToolError(f"{sim} could not compile {top}:\n{_tail(text)}") from None
     for path in build.iterdir():
-        if path.suffix in (".a", ".cpp", ".d", ".h", ".o"):
+        if path.suffix in (".a", ".cpp", ".d", ".gch", ".h", ".o"):
             path.unlink()
 
 
