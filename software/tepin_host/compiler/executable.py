@@ -70,7 +70,7 @@ class Request:
         if not (self.temperature >= 0 and np.isfinite(self.temperature)):
             raise UserError(f"the temperature must be a number, 0 or more, not {self.temperature}")
         inverse = 1 / self.temperature if self.temperature else 0.0
-        if inverse > np.finfo(np.float32).max:
+        if inverse > float(np.finfo(np.float32).max):
             raise UserError(
                 f"the temperature {self.temperature} is too close to 0; use 0 for the most likely token"
             )
