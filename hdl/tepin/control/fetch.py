@@ -20,7 +20,7 @@ class ProgramWord(data.Struct):
 class Fetch(Component):
     """Reads the program in order, from where it is told to, one word per cycle.
 
-    After a redirection the first word is offered in the third cycle (two cycles are lost). The host reads and writes
+    After a redirection the first word is offered in the second cycle (one cycle is lost). The host reads and writes
     the memory while `run` is low.
 
     Cost: one memory of `words` x 32 bits with one read and one write port.

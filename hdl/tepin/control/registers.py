@@ -144,8 +144,8 @@ REGISTERS = (
         0x3C,
         "rw",
         None,
-        "a word of the program memory; each access moves PROGRAM_ADDRESS on by one. Fails past the end, and also "
-        "reading it fails while a program runs",
+        "a word of the program memory; each access moves PROGRAM_ADDRESS on by one. Fails past "
+        "the end of the memory; reading fails while a program runs, too",
         idle=True,
     ),
     Register(

@@ -30,7 +30,7 @@ class Sequencer(Component):
     """Executes a program: in order, one instruction at a time.
 
     Cycles per instruction, when nothing has to wait: engine commands one per word; arithmetic 2, MUL 6, jumps and branches
-    2 if not taken and 4 if taken, LOAD 5, STORE 4, all others 2; and 1 more for the immediate. The first instruction
+    2 if not taken and 3 if taken, LOAD 5, STORE 4, all others 2; and 1 more for the immediate. The first instruction
     begins 17 cycles after `start`, since the registers are set to zero before.
 
     Errors (all but those of FAIL, LOAD and STORE are `ILLEGAL_INSTRUCTION`; `pc` is that of the instruction):

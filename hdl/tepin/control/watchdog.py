@@ -23,7 +23,7 @@ class Watchdog(Component):
 
     def elaborate(self, platform):
         m = Module()
-        waited = Signal(32)
+        waited = Signal(32, init=1)
         m.d.sync += self.timeout.eq(0)
         with m.If(~self.enable | self.progress | (self.limit == 0)):
             m.d.sync += waited.eq(1)
