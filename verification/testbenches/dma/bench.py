@@ -68,6 +68,7 @@ class Bench:
         self.reads_requested = self.writes_requested = 0
         self.queues = {engine: deque() for engine in NAMES}
         self._total = dict.fromkeys(NAMES, 0)
+        self._pool = []  # random numbers drawn ahead
         self._reads = {0: deque(), 1: deque()}
         self._addresses = deque()
         self._write_beats = deque()
@@ -91,11 +92,9 @@ class Bench:
         """Queues commands for their engines."""
         for descriptor in descriptors:
             self.queues[descriptor.engine].extend(descriptor.words())
+            self._total[descriptor.engine] += descriptor.size()
             if descriptor.signal:
-                self._total[descriptor.engine] += descriptor.size()
                 self.expected[descriptor.engine].append(self._total[descriptor.engine])
-            else:
-                self._total[descriptor.engine] += descriptor.size()
 
     async def until(self, condition, cycles=20_000):
         """Waits for a condition, checked after each cycle."""
@@ -139,7 +138,6 @@ class Bench:
         return self._pool.pop()
 
     async def _run(self):
-        self._pool = []
         dut = self.dut
         edge = RisingEdge(dut.clk)
         parts = [
