@@ -30,7 +30,7 @@ SIZE = 4096
 FLAVOURS = ("plain", "unit", "bits", "special", "mixed")
 
 
-@pytest.mark.parametrize("lanes, line_bytes", [(1, 4), (2, 16), (4, 16)])
+@pytest.mark.parametrize("lanes, line_bytes", [(1, 4), (4, 16), pytest.param(2, 16, marks=pytest.mark.slow)])
 def test_vector_engine(lanes, line_bytes):
     config = {"lanes": lanes, "line_bytes": line_bytes, "size": SIZE}
     run_cocotb(VectorBench(**config), top="vector", test_module=__name__, parameters=config)
@@ -312,6 +312,11 @@ async def test_cycles(dut):
         "ADD strided n=96": (
             Command(Function.ADD, a=strided(0, 8), b=v(1024), d=v(2048), n=96),
             96 * lanes,
+            16,
+        ),
+        "RANDOM n=96": (
+            Command(Function.RANDOM, a=scalar(0), b=scalar(4), c=scalar(8), d=v(1024), n=96),
+            21 * 96,
             16,
         ),
         "int16 to int8 n=96": (
