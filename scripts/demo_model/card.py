@@ -36,7 +36,7 @@ PROMPTS = (
     "Pedro broke his mother's cup. He did not want to tell her.",
     "In the summer, Yuki and her brother went to the mountains.",
 )
-BY_TIME = "The schedule was bounded by time, not by steps: a faster machine does more steps in it."
+BY_TIME = "\nTime, not the number of steps, ended this run: a machine with less to do takes more steps in it."
 LONGEST = 400  # tokens, prompt included
 
 HEAD = """\
@@ -65,9 +65,10 @@ project, from a corpus that this project wrote, so that the chip has something r
 ```
 
 AdamW (peak learning rate {learning_rate:g}, warmup and one cosine, at most {batch_tokens} tokens a step) with {threads}.
-The weights are those after {steps:,} steps, {minutes:.0f} minutes and {told:,} stories, each told once: {tokens:.1f} million
-tokens. There the loss in the first row below was lowest. {ending} The corpus and the tokenizer follow from the seed
-alone, the weights also from torch ({torch}) and the processor.
+The weights are those after {steps:,} steps, {minutes:.0f} minutes of wall-clock time and {told:,} stories, each told
+once: {tokens:.1f} million tokens. There the loss in the first row below was lowest.{ending}
+
+The corpus and the tokenizer follow from the seed alone, the weights also from torch ({torch}) and the processor.
 
 ## Corpus
 
@@ -111,8 +112,9 @@ TAIL = """\
 ## Limits
 
 It knows {trained} plots and a few hundred words of English. A prompt outside that world is pulled back into it, often after
-one sentence; digits and letters outside English were never trained. It forgets details that a story mentions once and
-may change who does what. It is a demonstration of hardware, not a source of facts, and not meant for anything else.
+one sentence; digits and letters outside English were never trained. Names, pronouns and animals drift within a story,
+most of all after a prompt that is unlike the corpus, and a detail that a story mentions once is soon forgotten. It is a
+demonstration of hardware, not a source of facts, and not meant for anything else.
 """
 
 

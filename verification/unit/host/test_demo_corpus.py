@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo model's corpus and tokenizer, as scripts/train_demo.py uses them (no torch)."""
+"""The demo model, its corpus and its tokenizer, as scripts/train_demo.py makes them (no torch)."""
 
 import itertools
 import random
@@ -10,7 +10,10 @@ import pytest
 from scripts.demo_model import corpus, grammar
 from scripts.demo_model.overlap import Overlap
 from scripts.demo_model.tokenizer import FIRST_PIECE, Tokenizer, train_tokenizer
+from tepin_host.models import demo_model_path, load_model
 from tepin_host.tokenizer import Tokenizer as HostTokenizer
+from tepin_host.tokenizer import find_tokenizer
+from tepin_reference.kernels import Llama
 from tepin_testbench import options
 
 
@@ -115,3 +118,21 @@ def test_overlap_finds_the_longest_run():
     overlap.add("two three four five six")
     assert overlap.lengths() == [7, 0]
     assert overlap.run(0) == "two three four five six seven eight"
+
+
+def test_shipped_model_tells_a_story_to_its_end():
+    path = demo_model_path()
+    assert path.stat().st_size <= 1 << 20
+    model = load_model(path)
+    assert (model.config.n_kv_heads, model.config.max_seq_len, model.config.tied) == (8, 512, True)
+    tokenizer = HostTokenizer.load(find_tokenizer(path, model.config.vocab_size), model.config.vocab_size)
+    prompt = tokenizer.encode("Once upon a time, there was a little")
+    tokens = list(
+        itertools.takewhile(
+            lambda token: token != tokenizer.eos, itertools.islice(Llama(model).greedy(prompt), 400)
+        )
+    )
+    known = {word for story in take(3000, 7) for word in re.findall(r"\w+", story)}
+    words = re.findall(r"\w+", tokenizer.text(prompt + tokens))
+    assert 40 <= len(words) <= 180
+    assert sum(word in known for word in words) >= 0.9 * len(words)
