@@ -65,7 +65,7 @@ class Fetch(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self._words, init=[])
+        m.submodules.memory = memory = Memory(shape=32, depth=self._words, init=[], attrs={"no_rw_check": 1})
         write_port = memory.write_port()
         read_port = memory.read_port()
         following = Signal(16)

@@ -123,7 +123,9 @@ class Bank(Component):
             self.read_data.eq(self._rotate_down(stored, read_offset)),
         ]
         for index in range(count):
-            words = Memory(shape=32, depth=self._size // self._line_bytes, init=[])
+            # Nobody relies on what a read returns while the word is written, so synthesis need not take care of it.
+            depth = self._size // self._line_bytes
+            words = Memory(shape=32, depth=depth, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"words_{index}"] = words
             write_port = words.write_port(granularity=8)
             read_port = words.read_port()

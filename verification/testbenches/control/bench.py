@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller in a testbench: a real scratchpad, engines whose work is done by the test, and a host on AXI4-Lite."""
 
+import logging
+
 from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
@@ -60,7 +62,7 @@ class EngineModel(Component):
         ]
         with m.If(reader.error_valid):
             m.d.comb += [
-                self.control.error.code.eq(ErrorCode.PARAMETER),
+                self.control.error.code.eq(ErrorCode.ILLEGAL_INSTRUCTION),
                 self.control.error.pc.eq(reader.error_pc),
                 self.control.error.info.eq(0),
             ]
@@ -93,6 +95,7 @@ class ControllerBench(Component):
                 "write_beat": In(1),
                 "array_active": In(1),
                 "flush": Out(1),
+                "weights_dropped": Out(1),
                 "stop": Out(1),
                 "reset": Out(1),
                 "read_base": Out(32),
@@ -117,11 +120,12 @@ class ControllerBench(Component):
         connect(m, controller.write, scratchpad.writers[0])
         for index, engine in enumerate(ENGINES):
             model = EngineModel(engine)
-            reset = controller.reset | (controller.flush if engine == Engine.WEIGHTS else 0)
+            reset = self.weights_dropped if engine == Engine.WEIGHTS else controller.reset
             m.submodules[engine.name.lower()] = ResetInserter(reset)(model)
             connect(m, model.control, controller.engines[index])
             connect(m, model.performed, flipped(getattr(self, engine.name.lower())))
             m.d.comb += [model.fail.eq(self.fail[index]), model.error.eq(self.error)]
+        m.d.comb += self.weights_dropped.eq(controller.reset | controller.flush)
         for name in ("idle", "flush_done", "read_beat", "write_beat", "array_active"):
             m.d.comb += getattr(controller, name).eq(getattr(self, name))
         for name in (
@@ -143,10 +147,10 @@ class Bench:
 
     def __init__(self, dut):
         self.dut = dut
+        logging.getLogger(f"cocotb.{dut._name}.s_axil").setLevel(logging.WARNING)
         self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-        check_streams(
-            dut, unless={engine.name.lower(): dut.reset for engine in ENGINES} | {"weights": dut.flush}
-        )
+        dropped = {engine.name.lower(): dut.reset for engine in ENGINES}
+        check_streams(dut, unless=dropped | {"weights": dut.weights_dropped})
         self.engines = {
             engine: StreamSink(dut, engine.name.lower(), shape=performed_layout(engine)) for engine in ENGINES
         }
