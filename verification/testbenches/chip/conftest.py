@@ -6,7 +6,7 @@ import pytest
 from tepin_testbench import options
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seed():
     """The suite's seed, for random models."""
     return options.seed()
