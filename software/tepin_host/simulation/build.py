@@ -18,6 +18,7 @@ from tepin_host.errors import UserError
 __all__ = ["build_simulator", "chip_verilog"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
+_WRAPPER = Path(__file__).with_name("harness.sv")
 _VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--noassert"]
 _COMPILER_FLAGS = ["-O2", "-fPIC", "-std=c++17"]
 
@@ -61,7 +62,12 @@ def build_simulator(config, *, text=None, progress=None):
     say("generating Verilog")
     text = text or chip_verilog(config)
     key = verilator.content_key(
-        text, _HARNESS.read_bytes(), _VERILATOR_FLAGS, _COMPILER_FLAGS, str(config.port_bytes)
+        text,
+        _HARNESS.read_bytes(),
+        _WRAPPER.read_bytes(),
+        _VERILATOR_FLAGS,
+        _COMPILER_FLAGS,
+        str(config.port_bytes),
     )
 
     def build(directory):
@@ -97,9 +103,11 @@ def _compile(directory, text, port_bytes):
                 "-j",
                 jobs,
                 "--top-module",
-                "tepin",
+                "harness",
+                f"-GWIDTH={8 * port_bytes}",
                 "--Mdir",
                 str(objects),
+                str(_WRAPPER),
                 str(directory / "tepin.v"),
             ],
             environment,
@@ -115,7 +123,7 @@ def _compile(directory, text, port_bytes):
             f"-I{include}",
             f"-I{include}/vltstd",
             str(_HARNESS),
-            str(objects / "libVtepin.a"),
+            str(objects / "libVharness.a"),
             str(objects / "libverilated.a"),
             "-lpthread",
             "-o",

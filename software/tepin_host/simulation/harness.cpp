@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The compiled chip with an AXI4 memory around it, behind a C interface for ctypes.
+// The memory and the host around the compiled chip, behind a C interface for ctypes.
 //
 // The memory accepts an address per cycle and channel, delivers the first beat of a read burst LATENCY cycles after
 // its address, one beat per cycle, bursts in order, and answers a write LATENCY cycles after its last beat. Reads and
 // writes do not slow each other down. Beyond its end it answers DECERR; one range may be made to answer SLVERR.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -12,121 +13,156 @@
 #include <random>
 #include <vector>
 
-#include "Vtepin.h"
+#include "Vharness.h"
+#include "Vharness__Dpi.h"
 #include "verilated.h"
 
 namespace {
 
-constexpr uint8_t OKAY = 0, SLVERR = 2, DECERR = 3;
+constexpr uint64_t WIDTH = PORT_BYTES;
+constexpr uint64_t RESET_CYCLES = 4;
 constexpr uint64_t HOST_PATIENCE = 10000;  // cycles until a register access counts as lost
+constexpr uint8_t OKAY = 0, SLVERR = 2, DECERR = 3;
 
 struct Burst {
-    uint32_t id;
+    bool id;
     uint64_t address;
     uint32_t beats;
     uint64_t ready;  // cycle of the first beat, or of the response
     uint8_t response;
 };
 
+// The chip's outputs at a clock edge, and its inputs after it.
+struct Outputs {
+    bool irq, probe_valid, arvalid, arid, rready, awvalid, awid, wvalid, bready;
+    bool host_awready, host_wready, host_bvalid, host_arready, host_rvalid;
+    uint8_t arlen, awlen, host_bresp, host_rresp;
+    uint32_t probe_data, araddr, awaddr, host_rdata;
+    const svBitVecVal *wdata, *wstrb;
+};
+
+struct Inputs {
+    bool rst = true, arready = false, rvalid = false, rid = false, rlast = false, awready = false, wready = false;
+    bool bvalid = false, bid = false, host_awvalid = false, host_wvalid = false, host_arvalid = false;
+    uint8_t rresp = 0, bresp = 0, rdata[WIDTH] = {};
+    uint16_t host_address = 0;
+    uint32_t host_wdata = 0;
+};
+
 struct Simulation {
     VerilatedContext context;
-    std::unique_ptr<Vtepin> top;
+    std::unique_ptr<Vharness> top;
     uint8_t* memory;
     uint64_t memory_bytes;
     uint64_t latency;
     uint64_t cycle = 0;
 
+    Inputs inputs;  // what the chip will see after the next edge
+    Inputs seen;    // what it has seen since the last one
+    bool irq = false;
     std::deque<Burst> reads, writes, responses;
     uint64_t fault_base = 0, fault_limit = 0;
     uint32_t stall_percent = 0;
     std::minstd_rand random;
     std::vector<uint32_t> observed;
 
-    static constexpr uint64_t WIDTH = sizeof(Vtepin::m_axi_rdata) < PORT_BYTES ? 0 : PORT_BYTES;
+    bool host_done = true;
+    int host_response = 0;
+    uint32_t host_data = 0;
 
     Simulation(uint8_t* memory, uint64_t memory_bytes, uint64_t latency)
         : memory(memory), memory_bytes(memory_bytes), latency(latency) {
-        top = std::make_unique<Vtepin>(&context);
+        top = std::make_unique<Vharness>(&context);
         top->clk = 0;
-        top->rst = 1;
-        for (int i = 0; i < 4; i++) step();
-        top->rst = 0;
-        step();
+        top->simulation = reinterpret_cast<uint64_t>(this);
+        top->eval();
+        for (uint64_t i = 0; i < 2 * RESET_CYCLES; i++) step();
+    }
+
+    void step() {
+        top->clk = 1;
+        top->eval();
+        top->clk = 0;
+        top->eval();
+        cycle++;
     }
 
     bool stalled() { return stall_percent && random() % 100 < stall_percent; }
 
     uint8_t respond(uint64_t address) const {
-        if (address + WIDTH > (memory_bytes + WIDTH - 1) / WIDTH * WIDTH) return DECERR;
+        if (address / WIDTH * WIDTH >= memory_bytes) return DECERR;
         return address + WIDTH > fault_base && address < fault_limit ? SLVERR : OKAY;
     }
 
-    void copy_beat(uint64_t address, uint8_t* to) const {
-        const uint64_t start = address / WIDTH * WIDTH;
-        for (uint64_t i = 0; i < WIDTH; i++) to[i] = start + i < memory_bytes ? memory[start + i] : 0;
+    // What happened at this clock edge, then what the chip sees until the next.
+    void tick(const Outputs& outputs) {
+        irq = outputs.irq;
+        if (!seen.rst) transfer(outputs);
+        drive();
+        seen = inputs;
+    }
+
+    void transfer(const Outputs& outputs) {
+        if (outputs.probe_valid) observed.push_back(outputs.probe_data);
+        if (inputs.rvalid && outputs.rready) {
+            Burst& burst = reads.front();
+            burst.address = (burst.address / WIDTH + 1) * WIDTH;
+            if (--burst.beats == 0) reads.pop_front();
+            inputs.rvalid = false;
+        }
+        if (inputs.bvalid && outputs.bready) {
+            responses.pop_front();
+            inputs.bvalid = false;
+        }
+        if (inputs.wready && outputs.wvalid) write_beat(outputs.wdata, outputs.wstrb);
+        if (inputs.arready && outputs.arvalid)
+            reads.push_back({outputs.arid, outputs.araddr, outputs.arlen + 1u, cycle + latency, OKAY});
+        if (inputs.awready && outputs.awvalid)
+            writes.push_back({outputs.awid, outputs.awaddr, outputs.awlen + 1u, 0, OKAY});
+
+        if (seen.host_awvalid && outputs.host_awready) inputs.host_awvalid = false;
+        if (seen.host_wvalid && outputs.host_wready) inputs.host_wvalid = false;
+        if (seen.host_arvalid && outputs.host_arready) inputs.host_arvalid = false;
+        if (outputs.host_bvalid || outputs.host_rvalid) {
+            host_done = true;
+            host_response = outputs.host_bvalid ? outputs.host_bresp : outputs.host_rresp;
+            host_data = outputs.host_rdata;
+        }
     }
 
     void drive() {
-        top->m_axi_arready = !stalled();
-        top->m_axi_awready = !stalled();
-        top->m_axi_wready = !writes.empty() && !stalled();
-        const bool read = !reads.empty() && reads.front().ready <= cycle && (top->m_axi_rvalid || !stalled());
-        top->m_axi_rvalid = read;
-        if (read) {
+        inputs.rst = cycle < RESET_CYCLES;
+        inputs.arready = !stalled();
+        inputs.awready = !stalled();
+        inputs.wready = !writes.empty() && !stalled();
+        // The edge that ends the latency is the next one.
+        if (!inputs.rvalid && !reads.empty() && reads.front().ready <= cycle + 1 && !stalled()) {
             const Burst& burst = reads.front();
-            const uint8_t response = respond(burst.address);
-            top->m_axi_rid = burst.id;
-            top->m_axi_rresp = response;
-            top->m_axi_rlast = burst.beats == 1;
-            uint8_t beat[WIDTH] = {};
-            if (response == OKAY) copy_beat(burst.address, beat);
-            std::memcpy(&top->m_axi_rdata, beat, WIDTH);
-        }
-        const bool response = !responses.empty() && responses.front().ready <= cycle;
-        top->m_axi_bvalid = response;
-        if (response) {
-            top->m_axi_bid = responses.front().id;
-            top->m_axi_bresp = responses.front().response;
-        }
-    }
-
-    void step() {
-        drive();
-        top->clk = 0;
-        top->eval();
-        const bool ar = top->m_axi_arvalid && top->m_axi_arready, aw = top->m_axi_awvalid && top->m_axi_awready;
-        const bool r = top->m_axi_rvalid && top->m_axi_rready, b = top->m_axi_bvalid && top->m_axi_bready;
-        const bool w = top->m_axi_wvalid && top->m_axi_wready;
-        if (!top->rst) {
-            if (r) {
-                Burst& burst = reads.front();
-                burst.address = (burst.address / WIDTH + 1) * WIDTH;
-                if (--burst.beats == 0) reads.pop_front();
-            }
-            if (b) responses.pop_front();
-            if (w) write_beat();
-            if (ar)
-                reads.push_back({top->m_axi_arid, top->m_axi_araddr, top->m_axi_arlen + 1u, cycle + latency, OKAY});
-            if (aw) writes.push_back({top->m_axi_awid, top->m_axi_awaddr, top->m_axi_awlen + 1u, 0, OKAY});
-            if (top->probe_valid) observed.push_back(top->probe_data);
-        }
-        top->clk = 1;
-        top->eval();
-        cycle++;
-    }
-
-    void write_beat() {
-        Burst& burst = writes.front();
-        const uint8_t response = respond(burst.address);
-        if (response > burst.response) burst.response = response;
-        if (response == OKAY) {
-            uint8_t data[WIDTH];
-            std::memcpy(data, &top->m_axi_wdata, WIDTH);
+            inputs.rvalid = true;
+            inputs.rid = burst.id;
+            inputs.rlast = burst.beats == 1;
+            inputs.rresp = respond(burst.address);
             const uint64_t start = burst.address / WIDTH * WIDTH;
-            uint64_t strobe = 0;
-            std::memcpy(&strobe, &top->m_axi_wstrb, sizeof(top->m_axi_wstrb));
-            for (uint64_t i = 0; i < WIDTH; i++)
-                if (strobe >> i & 1 && start + i < memory_bytes) memory[start + i] = data[i];
+            const uint64_t count =
+                inputs.rresp != OKAY || start >= memory_bytes ? 0 : std::min(WIDTH, memory_bytes - start);
+            std::memset(inputs.rdata, 0, WIDTH);
+            std::memcpy(inputs.rdata, memory + start, count);
+        }
+        if (!inputs.bvalid && !responses.empty() && responses.front().ready <= cycle + 1) {
+            inputs.bvalid = true;
+            inputs.bid = responses.front().id;
+            inputs.bresp = responses.front().response;
+        }
+    }
+
+    void write_beat(const svBitVecVal* data, const svBitVecVal* strobe) {
+        Burst& burst = writes.front();
+        burst.response = std::max(burst.response, respond(burst.address));
+        if (respond(burst.address) == OKAY) {
+            const auto* bytes = reinterpret_cast<const uint8_t*>(data);
+            const uint64_t start = burst.address / WIDTH * WIDTH;
+            for (uint64_t i = 0; i < WIDTH && start + i < memory_bytes; i++)
+                if (strobe[i / 32] >> i % 32 & 1) memory[start + i] = bytes[i];
         }
         burst.address = (burst.address / WIDTH + 1) * WIDTH;
         if (--burst.beats == 0) {
@@ -136,56 +172,32 @@ struct Simulation {
         }
     }
 
+    int wait_for_host() {
+        host_done = false;
+        for (uint64_t i = 0; i < HOST_PATIENCE && !host_done; i++) step();
+        return host_done ? host_response : -1;
+    }
+
     int write(uint32_t address, uint32_t value) {
-        top->s_axil_awaddr = address;
-        top->s_axil_awvalid = 1;
-        top->s_axil_wdata = value;
-        top->s_axil_wstrb = 15;
-        top->s_axil_wvalid = 1;
-        top->s_axil_bready = 1;
-        for (uint64_t i = 0; i < HOST_PATIENCE; i++) {
-            drive();
-            top->clk = 0;
-            top->eval();
-            const bool aw = top->s_axil_awvalid && top->s_axil_awready, w = top->s_axil_wvalid && top->s_axil_wready;
-            const bool b = top->s_axil_bvalid;
-            const int response = top->s_axil_bresp;
-            step();
-            if (aw) top->s_axil_awvalid = 0;
-            if (w) top->s_axil_wvalid = 0;
-            if (b) {
-                top->s_axil_bready = 0;
-                return response;
-            }
-        }
-        return -1;
+        inputs.host_awvalid = inputs.host_wvalid = true;
+        inputs.host_address = address;
+        inputs.host_wdata = value;
+        return wait_for_host();
     }
 
     int read(uint32_t address, uint32_t* value) {
-        top->s_axil_araddr = address;
-        top->s_axil_arvalid = 1;
-        top->s_axil_rready = 1;
-        for (uint64_t i = 0; i < HOST_PATIENCE; i++) {
-            drive();
-            top->clk = 0;
-            top->eval();
-            const bool ar = top->s_axil_arvalid && top->s_axil_arready;
-            const bool r = top->s_axil_rvalid;
-            const int response = top->s_axil_rresp;
-            *value = top->s_axil_rdata;
-            step();
-            if (ar) top->s_axil_arvalid = 0;
-            if (r) {
-                top->s_axil_rready = 0;
-                return response;
-            }
-        }
-        return -1;
+        inputs.host_arvalid = true;
+        inputs.host_address = address;
+        const int response = wait_for_host();
+        *value = host_data;
+        return response;
     }
 
     uint64_t run(uint64_t limit) {
         const uint64_t start = cycle;
-        while (cycle - start < limit && !top->irq) step();
+        // The interrupt as it was at the last edge is stale after a register access: look at a fresh one.
+        do step();
+        while (cycle - start < limit && !irq);
         return cycle - start;
     }
 };
@@ -193,6 +205,65 @@ struct Simulation {
 }  // namespace
 
 extern "C" {
+
+void tepin_tick(unsigned long long simulation, svBit irq, svBit probe_valid, const svBitVecVal* probe_data,
+                svBit arvalid, svBit arid, const svBitVecVal* araddr, const svBitVecVal* arlen, svBit rready,
+                svBit awvalid, svBit awid, const svBitVecVal* awaddr, const svBitVecVal* awlen, svBit wvalid,
+                const svBitVecVal* wdata, const svBitVecVal* wstrb, svBit bready, svBit host_awready,
+                svBit host_wready, svBit host_bvalid, const svBitVecVal* host_bresp, svBit host_arready,
+                svBit host_rvalid, const svBitVecVal* host_rdata, const svBitVecVal* host_rresp, svBit* next_rst,
+                svBit* next_arready, svBit* next_rvalid, svBit* next_rid, svBitVecVal* next_rdata,
+                svBitVecVal* next_rresp, svBit* next_rlast, svBit* next_awready, svBit* next_wready,
+                svBit* next_bvalid, svBit* next_bid, svBitVecVal* next_bresp, svBit* next_host_awvalid,
+                svBit* next_host_wvalid, svBit* next_host_arvalid, svBitVecVal* next_host_address,
+                svBitVecVal* next_host_wdata) {
+    auto* self = reinterpret_cast<Simulation*>(simulation);
+    Outputs outputs;
+    outputs.irq = irq;
+    outputs.probe_valid = probe_valid;
+    outputs.probe_data = *probe_data;
+    outputs.arvalid = arvalid;
+    outputs.arid = arid;
+    outputs.araddr = *araddr;
+    outputs.arlen = *arlen;
+    outputs.rready = rready;
+    outputs.awvalid = awvalid;
+    outputs.awid = awid;
+    outputs.awaddr = *awaddr;
+    outputs.awlen = *awlen;
+    outputs.wvalid = wvalid;
+    outputs.wdata = wdata;
+    outputs.wstrb = wstrb;
+    outputs.bready = bready;
+    outputs.host_awready = host_awready;
+    outputs.host_wready = host_wready;
+    outputs.host_bvalid = host_bvalid;
+    outputs.host_bresp = *host_bresp;
+    outputs.host_arready = host_arready;
+    outputs.host_rvalid = host_rvalid;
+    outputs.host_rdata = *host_rdata;
+    outputs.host_rresp = *host_rresp;
+    self->tick(outputs);
+    const Inputs& inputs = self->inputs;
+    *next_rst = inputs.rst;
+    *next_arready = inputs.arready;
+    *next_rvalid = inputs.rvalid;
+    *next_rid = inputs.rid;
+    next_rdata[(WIDTH - 1) / 4] = 0;
+    std::memcpy(next_rdata, inputs.rdata, WIDTH);
+    *next_rresp = inputs.rresp;
+    *next_rlast = inputs.rlast;
+    *next_awready = inputs.awready;
+    *next_wready = inputs.wready;
+    *next_bvalid = inputs.bvalid;
+    *next_bid = inputs.bid;
+    *next_bresp = inputs.bresp;
+    *next_host_awvalid = inputs.host_awvalid;
+    *next_host_wvalid = inputs.host_wvalid;
+    *next_host_arvalid = inputs.host_arvalid;
+    *next_host_address = inputs.host_address;
+    *next_host_wdata = inputs.host_wdata;
+}
 
 void* tepin_create(uint8_t* memory, uint64_t memory_bytes, uint64_t latency) {
     return new Simulation(memory, memory_bytes, latency);

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chip between registers that C++ sets: at every clock edge `tepin_tick` sees the chip's outputs and decides its inputs.
+//
+// Driving the inputs from registers in here, rather than as ports from C++, saves Verilator from evaluating everything
+// that depends on an input twice per cycle.
+
+module harness #(
+    parameter WIDTH = 64
+) (
+    input logic clk,
+    input longint unsigned simulation
+);
+  import "DPI-C" function void tepin_tick(
+    input longint unsigned simulation,
+    input bit irq,
+    input bit probe_valid,
+    input bit [31:0] probe_data,
+    input bit arvalid,
+    input bit arid,
+    input bit [31:0] araddr,
+    input bit [7:0] arlen,
+    input bit rready,
+    input bit awvalid,
+    input bit awid,
+    input bit [31:0] awaddr,
+    input bit [7:0] awlen,
+    input bit wvalid,
+    input bit [WIDTH-1:0] wdata,
+    input bit [WIDTH/8-1:0] wstrb,
+    input bit bready,
+    input bit host_awready,
+    input bit host_wready,
+    input bit host_bvalid,
+    input bit [1:0] host_bresp,
+    input bit host_arready,
+    input bit host_rvalid,
+    input bit [31:0] host_rdata,
+    input bit [1:0] host_rresp,
+    output bit next_rst,
+    output bit next_arready,
+    output bit next_rvalid,
+    output bit next_rid,
+    output bit [WIDTH-1:0] next_rdata,
+    output bit [1:0] next_rresp,
+    output bit next_rlast,
+    output bit next_awready,
+    output bit next_wready,
+    output bit next_bvalid,
+    output bit next_bid,
+    output bit [1:0] next_bresp,
+    output bit next_host_awvalid,
+    output bit next_host_wvalid,
+    output bit next_host_arvalid,
+    output bit [15:0] next_host_address,
+    output bit [31:0] next_host_wdata
+  );
+
+  bit rst = 1;
+  bit arready, rvalid, rid, rlast, awready, wready, bvalid, bid;
+  bit [WIDTH-1:0] rdata;
+  bit [1:0] rresp, bresp;
+  bit host_awvalid, host_wvalid, host_arvalid;
+  bit [15:0] host_address;
+  bit [31:0] host_wdata;
+
+  bit next_rst, next_arready, next_rvalid, next_rid, next_rlast, next_awready, next_wready, next_bvalid, next_bid;
+  bit [WIDTH-1:0] next_rdata;
+  bit [1:0] next_rresp, next_bresp;
+  bit next_host_awvalid, next_host_wvalid, next_host_arvalid;
+  bit [15:0] next_host_address;
+  bit [31:0] next_host_wdata;
+
+  logic irq, probe_valid, arvalid, arid, rready, awvalid, awid, wvalid, bready;
+  logic [31:0] probe_data, araddr, awaddr, host_rdata;
+  logic [7:0] arlen, awlen;
+  logic [WIDTH-1:0] wdata;
+  logic [WIDTH/8-1:0] wstrb;
+  logic host_awready, host_wready, host_bvalid, host_arready, host_rvalid;
+  logic [1:0] host_bresp, host_rresp;
+
+  always @(posedge clk) begin
+    tepin_tick(
+        simulation, irq, probe_valid, probe_data, arvalid, arid, araddr, arlen, rready, awvalid, awid, awaddr, awlen,
+        wvalid, wdata, wstrb, bready, host_awready, host_wready, host_bvalid, host_bresp, host_arready, host_rvalid,
+        host_rdata, host_rresp, next_rst, next_arready, next_rvalid, next_rid, next_rdata, next_rresp, next_rlast,
+        next_awready, next_wready, next_bvalid, next_bid, next_bresp, next_host_awvalid, next_host_wvalid,
+        next_host_arvalid, next_host_address, next_host_wdata);
+    rst <= next_rst;
+    arready <= next_arready;
+    rvalid <= next_rvalid;
+    rid <= next_rid;
+    rdata <= next_rdata;
+    rresp <= next_rresp;
+    rlast <= next_rlast;
+    awready <= next_awready;
+    wready <= next_wready;
+    bvalid <= next_bvalid;
+    bid <= next_bid;
+    bresp <= next_bresp;
+    host_awvalid <= next_host_awvalid;
+    host_wvalid <= next_host_wvalid;
+    host_arvalid <= next_host_arvalid;
+    host_address <= next_host_address;
+    host_wdata <= next_host_wdata;
+  end
+
+  tepin chip (
+      .clk(clk),
+      .rst(rst),
+      .irq(irq),
+      .probe_valid(probe_valid),
+      .probe_data(probe_data),
+      .probe_last(),
+      .m_axi_arvalid(arvalid),
+      .m_axi_arready(arready),
+      .m_axi_arid(arid),
+      .m_axi_araddr(araddr),
+      .m_axi_arlen(arlen),
+      .m_axi_arsize(),
+      .m_axi_arburst(),
+      .m_axi_arcache(),
+      .m_axi_arprot(),
+      .m_axi_rvalid(rvalid),
+      .m_axi_rready(rready),
+      .m_axi_rid(rid),
+      .m_axi_rdata(rdata),
+      .m_axi_rresp(rresp),
+      .m_axi_rlast(rlast),
+      .m_axi_awvalid(awvalid),
+      .m_axi_awready(awready),
+      .m_axi_awid(awid),
+      .m_axi_awaddr(awaddr),
+      .m_axi_awlen(awlen),
+      .m_axi_awsize(),
+      .m_axi_awburst(),
+      .m_axi_awcache(),
+      .m_axi_awprot(),
+      .m_axi_wvalid(wvalid),
+      .m_axi_wready(wready),
+      .m_axi_wdata(wdata),
+      .m_axi_wstrb(wstrb),
+      .m_axi_wlast(),
+      .m_axi_bvalid(bvalid),
+      .m_axi_bready(bready),
+      .m_axi_bid(bid),
+      .m_axi_bresp(bresp),
+      .s_axil_awvalid(host_awvalid),
+      .s_axil_awready(host_awready),
+      .s_axil_awaddr(host_address),
+      .s_axil_awprot(3'b0),
+      .s_axil_wvalid(host_wvalid),
+      .s_axil_wready(host_wready),
+      .s_axil_wdata(host_wdata),
+      .s_axil_wstrb(4'hf),
+      .s_axil_bvalid(host_bvalid),
+      .s_axil_bready(1'b1),
+      .s_axil_bresp(host_bresp),
+      .s_axil_arvalid(host_arvalid),
+      .s_axil_arready(host_arready),
+      .s_axil_araddr(host_address),
+      .s_axil_arprot(3'b0),
+      .s_axil_rvalid(host_rvalid),
+      .s_axil_rready(1'b1),
+      .s_axil_rdata(host_rdata),
+      .s_axil_rresp(host_rresp)
+  );
+endmodule
