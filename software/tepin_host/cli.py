@@ -6,6 +6,7 @@ standard error for a mistake of the user's, 130 after Ctrl-C, 1 if the reader of
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ _EXAMPLE = 'tepin run --prompt "Once upon a time" --tokens 32'
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status. ``argv`` is without the program's name."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A model's text holds any character, whatever the terminal can show.
+        sys.stdout.reconfigure(errors="replace")
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         if sys.stdout is not None:
@@ -46,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.strerror is None:
             raise
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _fail(where + error.strerror, UserError.exit_status)
+        return _fail(str(UserError(where + error.strerror)), UserError.exit_status)
+    except MemoryError as error:
+        return _fail(f"not enough memory on this machine ({error})", UserError.exit_status)
 
 
 def _fail(message: str, status: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
-from tepin_reference.simulator import FunctionalSimulator
+from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
 __all__ = ["Report", "run_reference", "run_rtl"]
 
@@ -69,12 +69,22 @@ class Report:
             self.array_utilisation = 100 * products / (self.cycles_per_token * config.rows * config.columns)
 
 
+def _checked(token, executable):
+    vocabulary = executable.plan.model.vocab_size
+    if token >= vocabulary:
+        raise UserError(f"the program wrote token {token}, the vocabulary has {vocabulary}")
+    return token
+
+
 def run_reference(executable, request, report):
-    """Yield the tokens of the functional simulator; `report` is filled in."""
+    """Yield the tokens of the functional simulator; `report` is filled in. Raises as `run_rtl` does."""
     simulator = FunctionalSimulator(executable.plan.config, executable.memory(request))
-    for token in simulator.run(executable.program):
-        report.tokens.append(token)
-        yield token
+    try:
+        for token in simulator.run(executable.program):
+            report.tokens.append(_checked(token, executable))
+            yield token
+    except ProgramError as error:
+        raise UserError(f"the program stopped with {error}") from error
     words = np.concatenate([y.reshape(-1) for y in simulator.observed]) if simulator.observed else []
     report._finish(executable, request, words)
 
@@ -90,7 +100,7 @@ def run_rtl(executable, request, report, simulator):
     Raises
     ------
     UserError
-        If the program stops with an error; the message has code, program counter and what was executed there.
+        If the program stops with an error, of which the message has code and program counter, or writes what is no token.
     """
     driver = ChipDriver(simulator)
     driver.identify(executable.plan.config)
@@ -101,7 +111,7 @@ def run_rtl(executable, request, report, simulator):
     for token in driver.tokens(lambda: simulator.run(1 << 40)):
         stamps.append(simulator.cycle - start)
         words.append(simulator.observed())
-        report.tokens.append(token)
+        report.tokens.append(_checked(token, executable))
         yield token
     words.append(simulator.observed())
     error = driver.error()

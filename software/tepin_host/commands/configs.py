@@ -3,11 +3,12 @@
 
 import argparse
 import json
+import textwrap
 from dataclasses import asdict, fields
-from pathlib import Path
 
 from tepin.config import PRESETS, ChipConfig
 from tepin_host.commands import Command
+from tepin_host.commands.tables import print_table
 
 __all__ = ["command"]
 
@@ -42,22 +43,22 @@ _ROWS = {
 
 def _run(arguments: argparse.Namespace):
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    if arguments.json:
-        presets = {name: asdict(config) for name, config in PRESETS.items()}
-        Path(arguments.json).write_text(json.dumps(presets, indent=2) + "\n")
+    from tepin_host.output import output_file
+
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("preset", no_wrap=True)
     for name in PRESETS:
         table.add_column(name, justify="right", no_wrap=True)
     for row, describe in _ROWS.items():
         table.add_row(row, *(describe(config) for config in PRESETS.values()))
-    console = Console(highlight=False)
-    console.print(table)
-    settings = ", ".join(field.name for field in fields(ChipConfig))
-    console.print(f"Any setting can be changed with --config PRESET,setting=value: {settings}")
+    with output_file(arguments.json) as write:
+        print_table(table)
+        settings = ", ".join(field.name for field in fields(ChipConfig))
+        print(textwrap.fill(f"Any setting can be changed with --config PRESET,setting=value: {settings}", 80))
+        presets = {name: asdict(config) for name, config in PRESETS.items()}
+        write(json.dumps(presets, indent=2) + "\n")
 
 
 command = Command(

@@ -8,6 +8,8 @@ from tepin_host.errors import UserError
 
 __all__ = ["command"]
 
+_MOST_WORDS = 1 << 15  # program counters have 15 bits
+
 
 def _add_arguments(parser):
     parser.add_argument("program", metavar="DIR|FILE", help="what `tepin compile` wrote, or a program.bin")
@@ -24,9 +26,12 @@ def _run(arguments):
         raise UserError(
             f"{path}: no such program; accepted are a directory of `tepin compile` and a program.bin"
         )
+    size = path.stat().st_size
+    if not size or size % 4:
+        raise UserError(f"{path}: {size} bytes are not a program of 32-bit words")
+    if size > 4 * _MOST_WORDS:
+        raise UserError(f"{path}: {size} bytes are not a program, which has up to {_MOST_WORDS} words")
     data = path.read_bytes()
-    if not data or len(data) % 4:
-        raise UserError(f"{path}: {len(data)} bytes are not a program of 32-bit words")
     for line in listing(np.frombuffer(data, "<u4").tolist()):
         print(line)
 

@@ -7,51 +7,71 @@ import sys
 from tepin.config import PRESETS, parse_config
 from tepin_host.errors import UserError
 
-__all__ = ["add_model_arguments", "compile_from_arguments", "config_from_arguments"]
+__all__ = [
+    "DEFAULTS",
+    "add_config_argument",
+    "add_model_arguments",
+    "compile_with_progress",
+    "config_from_arguments",
+    "given",
+    "load_from_arguments",
+]
+
+DEFAULTS = {"config": "sim", "weights": "int8", "activations": "int16"}
+"""What holds if an option is not given. The parsed arguments hold None then, so that a command can tell."""
 
 
-def add_model_arguments(parser):
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="model file (default: the project's own story teller)"
-    )
-    parser.add_argument("--weights", choices=("int8", "int4"), default="int8", help="format of the weights")
-    parser.add_argument(
-        "--activations", choices=("int16", "int8"), default="int16", help="format of the activations"
-    )
+def add_config_argument(parser):
     parser.add_argument(
         "--config",
         metavar="PRESET[,KEY=VALUE...]",
-        default="sim",
-        help=f"the chip: {', '.join(PRESETS)} (default: sim); 'tepin configs' explains them",
+        help=f"the chip: {', '.join(PRESETS)} (default: {DEFAULTS['config']}); 'tepin configs' explains them",
     )
 
 
-def config_from_arguments(text):
+def add_model_arguments(parser, *, model="model file"):
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help=f"{model} (default: the project's own story teller)"
+    )
+    for name, choices in (("weights", ("int8", "int4")), ("activations", ("int16", "int8"))):
+        parser.add_argument(
+            f"--{name}", choices=choices, help=f"format of the {name} (default: {DEFAULTS[name]})"
+        )
+    add_config_argument(parser)
+
+
+def given(arguments, name):
+    """An argument, or its default."""
+    value = getattr(arguments, name)
+    return DEFAULTS[name] if value is None else value
+
+
+def config_from_arguments(arguments):
     """A `ChipConfig`, or a `UserError` that says what is wrong."""
     try:
-        return parse_config(text)
+        return parse_config(given(arguments, "config"))
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
 def load_from_arguments(arguments):
-    """The model that the arguments name, or the demo model."""
+    """The model that the arguments name, or the demo model, and its path."""
     from tepin_host.models import demo_model_path, load_model
 
-    return load_model(arguments.model or demo_model_path())
+    path = demo_model_path() if arguments.model is None else arguments.model
+    return load_model(path), path
 
 
-def compile_from_arguments(arguments, config):
-    """Load and compile, with a progress bar on standard error if somebody watches."""
+def compile_with_progress(model, config, arguments):
+    """Compile, with a progress bar on standard error if somebody watches."""
     from tepin_host.compiler import compile_model
 
-    model = load_from_arguments(arguments)
     with _progress(f"compiling {model.name}") as progress:
         return compile_model(
             model,
             config,
-            weights=arguments.weights,
-            activations=arguments.activations,
+            weights=given(arguments, "weights"),
+            activations=given(arguments, "activations"),
             progress=progress,
         )
 

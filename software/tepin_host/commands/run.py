@@ -3,24 +3,32 @@
 
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from tepin_host.commands import Command
-from tepin_host.commands.options import add_model_arguments, compile_from_arguments, config_from_arguments
+from tepin_host.commands.options import (
+    add_model_arguments,
+    compile_with_progress,
+    config_from_arguments,
+    load_from_arguments,
+)
+from tepin_host.commands.report import print_report, report_json
 from tepin_host.errors import UserError
 
 __all__ = ["command"]
 
 _LATENCY = 100
+_MOST_LATENCY = 100_000
 
 
 def _add_arguments(parser):
-    add_model_arguments(parser)
+    add_model_arguments(parser, model="model file, or a directory that `tepin compile` wrote")
     parser.add_argument("--prompt", metavar="TEXT", default="", help="beginning of the text (default: none)")
     parser.add_argument(
         "--tokens", metavar="N", type=int, default=64, help="most tokens to write (default: 64)"
     )
-    parser.add_argument("--tokenizer", metavar="FILE", help="tokenizer (default: beside the model)")
+    parser.add_argument("--tokenizer", metavar="FILE", help="tokenizer (default: the one beside the model)")
     parser.add_argument(
         "--memory",
         metavar="WIDTH,LATENCY",
@@ -39,33 +47,54 @@ def _add_arguments(parser):
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
 
-def _memory(text, config):
-    """(config with the port width asked for, latency)."""
-    if text is None:
-        return config, _LATENCY
-    try:
-        width, latency = (int(part) for part in text.split(","))
-        if not 1 <= latency <= 100_000:
-            raise UserError(f"the memory latency must be 1 to 100000 cycles, not {latency}")
-        return replace(config, port_width=width), latency
-    except ValueError as error:
-        detail = "" if "unpack" in str(error) or "literal" in str(error) else f" ({error})"
-        raise UserError(f"--memory takes WIDTH,LATENCY, such as 64,100, not {text!r}{detail}") from None
-
-
 def _run(arguments):
-    from tepin_host.compiler import Request
-    from tepin_host.models import demo_model_path
-    from tepin_host.runtime import Report, run_reference, run_rtl
-    from tepin_host.tokenizer import Decoder, Tokenizer, find_tokenizer
+    from tepin_host.output import output_file
+    from tepin_host.runtime import Report
+    from tepin_host.tokenizer import Decoder
 
-    config, latency = _memory(arguments.memory, config_from_arguments(arguments.config))
-    if arguments.tokens < 1:
-        raise UserError(f"the number of tokens must be at least 1, not {arguments.tokens}")
-    executable = compile_from_arguments(arguments, config)
-    vocabulary = executable.plan.model.vocab_size
-    path = arguments.tokenizer or find_tokenizer(arguments.model or demo_model_path(), vocabulary)
-    tokenizer = Tokenizer.load(path, vocabulary)
+    with output_file(arguments.json) as write:
+        executable, request, tokenizer, latency = _prepare(arguments)
+        report = Report()
+        tokens, simulator = _start(arguments.backend, executable, request, report, latency)
+        decoder = Decoder(tokenizer)
+        started = time.monotonic()
+        pieces = [decoder.decode(token) for token in request.prompt[1:]]
+        print("".join(pieces), end="", flush=True)
+        try:
+            for token in tokens:
+                pieces.append(decoder.decode(token))
+                print(pieces[-1], end="", flush=True)
+        except UserError:
+            print()  # The message goes to a line of its own.
+            raise
+        pieces.append(decoder.finish())
+        print(pieces[-1], flush=True)
+        seconds = time.monotonic() - started
+        print_report(report, executable, latency, (simulator.cycle, seconds) if simulator else None)
+        write(report_json(report, "".join(pieces)))
+
+
+def _prepare(arguments):
+    """Executable, request, tokenizer and memory latency. Compiles last, when all that is quickly checked has been."""
+    from tepin_host.compiler import Executable, Request
+    from tepin_host.tokenizer import Tokenizer, find_tokenizer
+
+    if not 0 <= arguments.seed < 1 << 32:
+        raise UserError(f"the seed must be 0 to {(1 << 32) - 1}, not {arguments.seed}")
+    executable = model = None
+    if arguments.model is not None and Path(arguments.model).is_dir():
+        executable = Executable.load(arguments.model)
+        config, latency = _memory(arguments.memory, executable.plan.config)
+        _check_agreement(arguments, config, executable.plan)
+        sizes, place = executable.plan.model, Path(arguments.model) / "map.json"
+    else:
+        config, latency = _memory(arguments.memory, config_from_arguments(arguments))
+        model, place = load_from_arguments(arguments)
+        sizes = model.config
+    path = arguments.tokenizer
+    if path is None:
+        path = find_tokenizer(place, sizes.vocab_size)
+    tokenizer = Tokenizer.load(path, sizes.vocab_size)
     request = Request(
         tokenizer.encode(arguments.prompt),
         arguments.tokens,
@@ -73,83 +102,55 @@ def _run(arguments):
         arguments.temperature,
         (tokenizer.bos, tokenizer.eos),
     )
-    memory = executable.memory(request)  # Checks the request before anything long starts.
-
-    report = Report()
-    if arguments.backend == "reference":
-        tokens = run_reference(executable, request, report)
-    else:
-        from tepin_host.simulation import ChipSimulator, build_simulator
-
-        library = build_simulator(config, progress=_say)
-        simulator = ChipSimulator(config, memory, latency=latency, library=library)
-        tokens = run_rtl(executable, request, report, simulator)
-
-    decoder = Decoder(tokenizer)
-    started = time.monotonic()
-    pieces = [decoder.decode(token) for token in request.prompt[1:]]
-    print("".join(pieces), end="", flush=True)
-    for token in tokens:
-        pieces.append(decoder.decode(token))
-        print(pieces[-1], end="", flush=True)
-    pieces.append(decoder.finish())
-    print(pieces[-1], flush=True)
-    seconds = time.monotonic() - started
-    _print_table(
-        report, executable, latency, seconds, None if arguments.backend == "reference" else simulator.cycle
-    )
-    if arguments.json:
-        _write_json(arguments.json, report, "".join(pieces))
+    request.encode(sizes)  # Raises if the model cannot do that.
+    if executable is None:
+        executable = compile_with_progress(model, config, arguments)
+    return executable, request, tokenizer, latency
 
 
-def _say(message):
-    print(message, file=sys.stderr, flush=True)
+def _start(backend, executable, request, report, latency):
+    """The tokens to come, and the simulator of the RTL or None."""
+    from tepin_host.runtime import run_reference, run_rtl
+
+    if backend == "reference":
+        return run_reference(executable, request, report), None
+    from tepin_host.simulation import ChipSimulator, build_simulator
+
+    config = executable.plan.config
+    library = build_simulator(config, progress=lambda message: print(message, file=sys.stderr, flush=True))
+    simulator = ChipSimulator(config, executable.memory(request), latency=latency, library=library)
+    return run_rtl(executable, request, report, simulator), simulator
 
 
-def _print_table(report, executable, latency, seconds, cycles):
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    plan = executable.plan
-    table = Table(box=box.SIMPLE_HEAD, show_header=False)
-    table.add_column("what", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    row = lambda what, value: table.add_row(what, value)  # noqa: E731
-    row("model", f"{executable.name}, {plan.weights} weights, {plan.activations} activations")
-    row("chip", f"{plan.config.describe()} latency={latency} hash={plan.config.hash:08x}")
-    row("tokens", f"{len(report.tokens)}")
-    if cycles is not None and report.cycles_per_token:
-        row("cycles per token", f"{report.cycles_per_token:,.0f}")
-        row("cycles to the first token", f"{report.first_token_cycles:,}")
-        row("useful bytes per token", f"{report.bytes_per_token:,.0f}")
-        row("memory port", f"{report.port_utilisation:.1f} %")
-        row("array", f"{report.array_utilisation:.1f} %")
-        total = report.busy_cycles["total"]
-        for name, value in report.busy_cycles.items():
-            if name != "total":
-                row(f"{name} busy", f"{100 * value / total:.1f} %")
-        row("simulation", f"{cycles / seconds:,.0f} cycles/s, {len(report.tokens) / seconds:.1f} tokens/s")
-    row("logits", f"sha256 {report.logits_sha256[:16]}...")
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+def _memory(text, config):
+    """(config with the port width asked for, latency)."""
+    if text is None:
+        return config, _LATENCY
+    try:
+        width, latency = map(int, text.split(","))
+    except ValueError:
+        raise UserError(f"--memory takes WIDTH,LATENCY, such as 64,100, not {text!r}") from None
+    if not 1 <= latency <= _MOST_LATENCY:
+        raise UserError(f"the memory latency must be 1 to {_MOST_LATENCY} cycles, not {latency}")
+    try:
+        return replace(config, port_width=width), latency
+    except ValueError as error:
+        raise UserError(f"--memory {text}: {error}") from None
 
 
-def _write_json(path, report, text):
-    import json
-    from pathlib import Path
-
-    result = {
-        "tokens": report.tokens,
-        "text": text,
-        "cycles_per_token": report.cycles_per_token,
-        "bytes_per_token": report.bytes_per_token,
-        "port_utilisation": report.port_utilisation,
-        "array_utilisation": report.array_utilisation,
-        "busy_cycles": report.busy_cycles,
-        "logits_sha256": report.logits_sha256,
-    }
-    Path(path).write_text(json.dumps(result, indent=2) + "\n")
+def _check_agreement(arguments, config, plan):
+    """What is asked for must be what a directory was compiled for; what is not asked for, its map says."""
+    asked = {name: getattr(arguments, name) for name in ("weights", "activations")}
+    found = {"weights": plan.weights, "activations": plan.activations, **asdict(plan.config)}
+    if arguments.config is not None:
+        asked |= asdict(config_from_arguments(arguments))
+    if arguments.memory is not None:
+        asked["port_width"] = config.port_width
+    for name, value in asked.items():
+        if value is not None and value != found[name]:
+            raise UserError(
+                f"{arguments.model}: compiled for {name} {found[name]}, not {value}; compile the model again"
+            )
 
 
 command = Command(

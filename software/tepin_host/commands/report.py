@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tepin run` says about a run: a table for people, JSON for scripts."""
+
+import json
+
+from tepin_host.commands.tables import print_table
+
+__all__ = ["print_report", "report_json"]
+
+
+def print_report(report, executable, latency, simulation):
+    """Print the table.
+
+    Parameters
+    ----------
+    report : tepin_host.runtime.Report
+    executable : Executable
+    latency : int
+        Of the memory, in cycles.
+    simulation : (int, float) or None
+        Cycles simulated and seconds that it took, if the RTL ran.
+    """
+    from rich import box
+    from rich.table import Table
+
+    plan = executable.plan
+    memory = f" latency={latency}" if simulation else ""
+    rows = {
+        "model": f"{executable.name}, {plan.weights} weights, {plan.activations} activations",
+        "chip": f"{plan.config.describe()}{memory} hash={plan.config.hash:08x}",
+        "tokens": f"{len(report.tokens)}",
+    }
+    if simulation and report.cycles_per_token:
+        cycles, seconds = simulation
+        total = report.busy_cycles["total"]
+        rows |= {
+            "cycles per token": f"{report.cycles_per_token:,.0f}",
+            "cycles to the first token": f"{report.first_token_cycles:,}",
+            "useful bytes per token": f"{report.bytes_per_token:,.0f}",
+            "memory port": f"{report.port_utilisation:.1f} %",
+            "array": f"{report.array_utilisation:.1f} %",
+            **{
+                f"{name} busy": f"{100 * busy / total:.1f} %"
+                for name, busy in report.busy_cycles.items()
+                if name != "total"
+            },
+            "simulation": f"{cycles / seconds:,.0f} cycles/s, {len(report.tokens) / seconds:.1f} tokens/s",
+        }
+    rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    for row in rows.items():
+        table.add_row(*row)
+    print_table(table)
+
+
+def report_json(report, text):
+    """The results as JSON text. Cycles and utilisations are null, and no engine busy, where there is no time."""
+    result = {
+        "tokens": report.tokens,
+        "text": text,
+        "cycles_per_token": report.cycles_per_token,
+        "bytes_per_token": report.bytes_per_token,
+        "port_utilisation": report.port_utilisation,
+        "array_utilisation": report.array_utilisation,
+        "busy_cycles": report.busy_cycles,
+        "logits_sha256": report.logits_sha256,
+    }
+    return json.dumps(result, indent=2) + "\n"
