@@ -20,7 +20,36 @@ from tepin.matmul.engine import MatmulEngine
 from tepin.memory.scratchpad import Scratchpad
 from tepin.vector.engine import VectorEngine
 
-__all__ = ["Chip"]
+__all__ = ["Chip", "dma_engine", "matmul_engine", "vector_engine"]
+
+
+def dma_engine(config):
+    """The DMA engine of a chip of this configuration."""
+    return DmaEngine(
+        data_width=config.port_width,
+        address_width=32,
+        line_bytes=config.line_bytes,
+        fifo_word_bytes=config.fifo_word_bytes,
+        weight_fifo_bytes=config.weight_fifo_bytes,
+        outstanding=config.outstanding,
+    )
+
+
+def matmul_engine(config):
+    """The matmul engine of a chip of this configuration."""
+    return MatmulEngine(
+        rows=config.rows,
+        columns=config.columns,
+        activation_width=config.activation_width,
+        accumulator_rows=config.accumulator_rows,
+        line_bytes=config.line_bytes,
+        fifo_word_bytes=config.fifo_word_bytes,
+    )
+
+
+def vector_engine(config):
+    """The vector engine of a chip of this configuration."""
+    return VectorEngine(lanes=config.lanes, line_bytes=config.line_bytes)
 
 
 class Chip(Component):
@@ -72,23 +101,7 @@ class Chip(Component):
             line_bytes=line_bytes,
             config_hash=config.hash,
         )
-        dma = DmaEngine(
-            data_width=config.port_width,
-            address_width=32,
-            line_bytes=line_bytes,
-            fifo_word_bytes=config.fifo_word_bytes,
-            weight_fifo_bytes=config.weight_fifo_bytes,
-            outstanding=config.outstanding,
-        )
-        matmul = MatmulEngine(
-            rows=config.rows,
-            columns=config.columns,
-            activation_width=config.activation_width,
-            accumulator_rows=config.accumulator_rows,
-            line_bytes=line_bytes,
-            fifo_word_bytes=config.fifo_word_bytes,
-        )
-        vector = VectorEngine(lanes=config.lanes, line_bytes=line_bytes)
+        dma, matmul, vector = dma_engine(config), matmul_engine(config), vector_engine(config)
         readers = [
             controller.read,
             dma.index,

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be the top of a design: the chip, or one of its engines alone, made from one `ChipConfig`.
+
+Each top comes with the name of its Verilog module and the meaning of its ports, for whoever wires it up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
+
+__all__ = ["TOPS", "Top"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Top:
+    """A component that can stand alone.
+
+    Members
+    -------
+    module : str
+        Name of the Verilog module.
+    make : callable(ChipConfig)
+        Returns the component.
+    ports : dict
+        One line of meaning for every member of the component's signature, by its name.
+    """
+
+    module: str
+    make: Callable
+    ports: dict[str, str]
+
+
+_COMMANDS = (
+    "commands for the engine (first word: QueueHeader, see the instruction set), semaphores that it waits for and signals, "
+    "whether it is busy, and why a command failed"
+)
+_READ = "scratchpad read port, data two cycles after the request:"
+_WRITE = "scratchpad write port:"
+
+TOPS = {
+    "chip": Top(
+        module="tepin",
+        make=Chip,
+        ports={
+            "s_axil": "AXI4-Lite slave: registers for the host; every access is of 32 bits",
+            "m_axi": "AXI4 master: external memory; INCR bursts that never cross a 4 KiB boundary",
+            "irq": "interrupt: high while an enabled event is pending",
+            "probe_valid": "for simulation: probe_data is an element of a matmul that asked to be observed",
+            "probe_data": "for simulation: the element, float32 or int32",
+            "probe_last": "for simulation: it is the last one of its matmul",
+        },
+    ),
+    "matmul": Top(
+        module="tepin_matmul",
+        make=matmul_engine,
+        ports={
+            "control": _COMMANDS,
+            "weights": "words of the weight stream",
+            "activations": f"{_READ} activations and their scales",
+            "scratch_weights": f"{_READ} weight streams that lie in the scratchpad",
+            "o": f"{_WRITE} results and row maxima",
+            "probe": "for simulation: results of commands that asked to be observed; always ready",
+            "array_active": "activations enter the array in this cycle",
+        },
+    ),
+    "vector": Top(
+        module="tepin_vector",
+        make=vector_engine,
+        ports={
+            "control": _COMMANDS,
+            "a": f"{_READ} operand a",
+            "b": f"{_READ} operand b",
+            "c": f"{_READ} operand c",
+            "d": f"{_WRITE} results",
+            "result": f"{_WRITE} reductions",
+        },
+    ),
+    "dma": Top(
+        module="tepin_dma",
+        make=dma_engine,
+        ports={
+            "weights_control": f"weight loads: {_COMMANDS}",
+            "loads_control": f"general loads: {_COMMANDS}",
+            "stores_control": f"stores: {_COMMANDS}",
+            "m_axi": "AXI4 master: memory; INCR bursts that never cross a 4 KiB boundary",
+            "weights": "words of the weight stream, out of the weight FIFO",
+            "write": f"{_WRITE} what loads bring",
+            "read": f"{_READ} what stores take",
+            "index": f"{_READ} index lists",
+            "read_base": "first byte of memory that may be read",
+            "read_limit": "last byte of memory that may be read; nothing, if below read_base",
+            "write_base": "first byte of memory that may be written",
+            "write_limit": "last byte of memory that may be written; nothing, if below write_base",
+            "flush": "hold high until flush_done: drops all weight loads and empties the weight FIFO",
+            "flush_done": "high from when that has happened until flush falls",
+            "stop": "issue no more bursts, finish those under way",
+            "idle": "no burst is under way: the engine may be reset without the memory noticing",
+            "read_beat": "a beat was read in the last cycle",
+            "write_beat": "a beat was written in the last cycle",
+        },
+    ),
+}
+"""Every top by the name that the command line uses."""

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tepin verilog``: complete and correct files, the same every time, and nothing half-written."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tepin import isa
+from tepin.config import PRESETS
+from tepin.control.registers import REGISTERS, register
+from tepin.documents import registers_markdown
+from tepin.tops import TOPS
+from tepin_host import export
+from tepin_host.errors import UserError
+from verification.unit.host.commandline import assert_user_error, outcome, snapshot
+
+TINY = PRESETS["tiny"]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def chip(tmp_path_factory):
+    """A directory with the whole chip."""
+    directory = tmp_path_factory.mktemp("verilog") / "deep" / "chip"
+    assert run_elsewhere(directory, "--top", "chip").returncode == 0
+    return directory
+
+
+def run_elsewhere(directory, *argv, **environment):
+    """The command in a process of its own, started in another place."""
+    command = [sys.executable, "-c", "import sys; from tepin_host import cli; sys.exit(cli.main())"]
+    command += ["verilog", "--config", "tiny", "-o", str(directory), *argv]
+    variables = {"TEPIN_CACHE": str(ROOT / ".cache"), **os.environ, **environment}
+    return subprocess.run(command, cwd="/", env=variables, capture_output=True, text=True)
+
+
+def declared_ports(text, module):
+    """[(name, direction, width)] of a module, from its Verilog."""
+    names, body = re.search(rf"^module {module}\((.*?)\);\n(.*?)^endmodule", text, re.M | re.S).groups()
+    declared = {}
+    for direction, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.M):
+        declared[name] = (name, direction, int(high or 0) + 1)
+    return [declared[name] for name in names.split(", ")]
+
+
+def check_manifest(directory, top):
+    manifest = json.loads((directory / "manifest.json").read_text())
+    module = manifest["module"]
+    assert (manifest["top"], module) == (top, TOPS[top].module)
+    assert manifest["isa_version"] == isa.ISA_VERSION
+    assert manifest["config_hash"] == TINY.hash
+    assert [file["name"] for file in manifest["files"]] == export.file_names(top)[:-1]
+    for file in manifest["files"]:
+        data = (directory / file["name"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == file["sha256"]
+    ports = [port for group in manifest["ports"] for port in group["ports"]]
+    text = (directory / f"{module}.v").read_text()
+    assert [(port["name"], port["direction"], port["width"]) for port in ports] == declared_ports(
+        text, module
+    )
+    for port in ports:
+        fields = sorted(
+            port.get("fields", {"all": [port["width"] - 1, 0]}).values(), key=lambda bits: bits[1]
+        )
+        assert [low for _, low in fields] == [0, *(high + 1 for high, _ in fields[:-1])]
+        assert fields[-1][0] == port["width"] - 1
+    assert all(group["meaning"] for group in manifest["ports"])
+    return manifest
+
+
+def test_chip(chip):
+    assert sorted(path.name for path in chip.iterdir()) == sorted(
+        ["tepin.v", "registers.md", "tepin.h", "manifest.json"]
+    )
+    manifest = check_manifest(chip, "chip")
+    memory = {(entry["module"], entry["name"]): entry for entry in manifest["memories"]}
+    assert memory["tepin_controller_fetch", "memory"]["bytes"] == 4 * TINY.program_words
+    assert memory["tepin_dma_weights_fifo", "memory"]["bytes"] == TINY.weight_fifo_bytes
+    banks = [entry for (module, _), entry in memory.items() if module == "tepin_scratchpad_bank"]
+    assert sum(entry["bytes"] for entry in banks) == TINY.scratchpad_bytes
+    assert {entry["count"] for entry in banks} == {TINY.scratchpad_banks}
+    assert (chip / "registers.md").read_text() == registers_markdown()
+    for path in chip.iterdir():
+        assert str(ROOT) not in path.read_text() and str(Path.home()) + "/" not in path.read_text()
+
+
+def test_header_agrees_with_the_definitions(chip, tmp_path):
+    values = {f"TEPIN_{entry.name}": entry.offset for entry in REGISTERS}
+    values |= {f"TEPIN_CODE_{code.name}": code.value for code in isa.ErrorCode}
+    values |= {f"TEPIN_SCALAR_OP_{op.name}": op.value for op in isa.ScalarOp}
+    values |= {f"TEPIN_FUNCTION_{function.name}": function.value for function in isa.Function}
+    values |= {
+        "TEPIN_EXPECTED_CONFIG_HASH": TINY.hash,
+        "TEPIN_EXPECTED_ISA_VERSION": isa.ISA_VERSION,
+        "TEPIN_TOKEN_VALID_MASK": register("TOKEN").fields[1].mask,
+        "TEPIN_ENGINE_VECTOR": 5,
+        "TEPIN_HEADER_LENGTH_SHIFT": 16,
+        "TEPIN_SCALAR_WORD_RD_MASK": 0xF000,
+        "TEPIN_FIELD_WORD_REGISTER_MASK": 0xF000_0000,
+        "TEPIN_MATMUL_FLAGS_OBSERVE_MASK": isa.MatmulFlags.const({"observe": 1}).as_bits(),
+        "TEPIN_VECTOR_FLAGS_TWO_DIMENSIONAL_MASK": isa.VectorFlags.const({"two_dimensional": 1}).as_bits(),
+    }
+    checks = [f'_Static_assert({name} == {value}u, "{name}");' for name, value in values.items()]
+    (tmp_path / "check.c").write_text("\n".join(['#include "tepin.h"', '#include "tepin.h"', *checks, ""]))
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", f"-I{chip}"]
+    subprocess.run(["gcc", *flags, tmp_path / "check.c"], check=True)
+
+
+def test_engine_alone_is_the_same_everywhere(capsys, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    status, out, err = outcome(capsys, "verilog", "--config", "tiny", "--top", "dma", "-o", one)
+    assert (status, err) == (0, "generating Verilog\n")
+    assert "tepin_dma.v, manifest.json" in out
+    result = run_elsewhere(other, "--top", "dma", PYTHONHASHSEED="7")
+    assert (result.returncode, result.stderr) == (0, "generating Verilog\n")
+    assert {path.name: path.read_bytes() for path in one.iterdir()} == {
+        path.name: path.read_bytes() for path in other.iterdir()
+    }
+    manifest = check_manifest(one, "dma")
+    assert "scratchpad reads" in manifest["conventions"]
+    control = next(group for group in manifest["ports"] if group["name"] == "loads_control")
+    error = next(port for port in control["ports"] if port["name"] == "loads_control__error")
+    assert error["fields"] == {"code": [7, 0], "pc": [22, 8], "info": [54, 23]}
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_meanings_are_complete(top):
+    assert list(TOPS[top].ports) == list(TOPS[top].make(TINY).signature.members)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Instead of the files, which take long: texts that are their own names."""
+    monkeypatch.setattr(export, "export", lambda config, top: {name: name for name in export.file_names(top)})
+
+
+def test_force_replaces_what_it_writes(capsys, quick, tmp_path):
+    (tmp_path / "tepin.v").write_text("old")
+    (tmp_path / "mine.txt").write_text("keep")
+    argv = ["verilog", "-o", tmp_path]
+    assert_user_error(capsys, tmp_path, argv, f"{tmp_path / 'tepin.v'}: exists already; --force replaces it")
+    assert outcome(capsys, *argv, "--force")[0] == 0
+    names = ["tepin.v", "registers.md", "tepin.h", "manifest.json"]
+    assert snapshot(tmp_path) == {tmp_path / name: name.encode() for name in names} | {
+        tmp_path / "mine.txt": b"keep"
+    }
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--config", "huge", "-o", "new"], "unknown preset 'huge'; presets are tiny, sim, board, asic"),
+        (["--config", "sim,rows=3", "-o", "new"], "rows must be even, 2 to 64, not 3"),
+        (["--config", "sim,row=2", "-o", "new"], "'row=2' is not a setting; settings are "),
+        (["--top", "cpu", "-o", "new"], "unknown top 'cpu'; tops are chip, matmul, vector, dma"),
+        ([], "the following arguments are required: -o/--output"),
+        (["-o", "file"], "file: Not a directory"),
+        (["-o", "file/new"], "file/new: Not a directory"),
+        (["-o", "full", "--force"], "full/tepin.h: is a directory, a file is to be written there"),
+        (["-o", "full"], "full/tepin.h: exists already; --force replaces it"),
+        (["-o", "/proc/new"], "/proc/new: "),
+    ],
+)
+def test_user_errors(capsys, monkeypatch, tmp_path, argv, message):
+    monkeypatch.setattr(export, "export", lambda *arguments: pytest.fail("the work began"))
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("full/tepin.h").mkdir(parents=True)
+    assert_user_error(capsys, tmp_path, ["verilog", *argv], message)
+
+
+@pytest.mark.parametrize("error", [UserError("no such tool"), OSError(28, "No space left on device")])
+def test_failure_leaves_nothing_behind(capsys, monkeypatch, tmp_path, error):
+    def fail(config, top):
+        raise error
+
+    monkeypatch.setattr(export, "export", fail)
+    (tmp_path / "tepin.v").write_text("old")
+    for path in (tmp_path, tmp_path / "new" / "chip"):
+        before = snapshot(tmp_path)
+        status, out, err = outcome(capsys, "verilog", "-o", path, "--force")
+        assert (status, out) == (2, "")
+        assert err.splitlines()[-1] == f"tepin: error: {error.strerror if error.args[1:] else error}"
+        assert snapshot(tmp_path) == before
