@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 __all__ = [
@@ -153,8 +154,11 @@ def shared_runtime(build, *flags):
     key = content_key(*flags)
     objects = cache_directory() / kind / key
     if objects.is_dir():
+        future = time.time() + 86400
         for path in objects.iterdir():
-            shutil.copyfile(path, build / path.name)  # Younger than their sources, as a new copy.
+            shutil.copyfile(path, build / path.name)
+            # Verilator makes them depend on the makefile that it is about to write: they have to be younger still.
+            os.utime(build / path.name, (future, future))
     yield
 
     def keep(directory):
