@@ -32,6 +32,7 @@ def print_report(report, executable, latency, simulation):
     }
     if simulation and report.cycles_per_token:
         cycles, seconds = simulation
+        speed = cycles / seconds
         total = report.busy_cycles["total"]
         rows |= {
             "cycles per token": f"{report.cycles_per_token:,.0f}",
@@ -44,7 +45,7 @@ def print_report(report, executable, latency, simulation):
                 for name, busy in report.busy_cycles.items()
                 if name != "total"
             },
-            "simulation": f"{cycles / seconds:,.0f} cycles/s, {len(report.tokens) / seconds:.1f} tokens/s",
+            "simulation": f"{speed:,.0f} cycles/s, {speed / report.cycles_per_token:.1f} tokens/s",
         }
     rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
