@@ -29,14 +29,19 @@ def _sources():
     return [[str(path.relative_to(root)), path.read_bytes()] for path in sorted(root.rglob("*.py"))]
 
 
-def chip_verilog(config):
-    """Verilog text of the chip with module name `tepin`, from the cache if nothing has changed."""
+def chip_verilog(config, *, progress=None):
+    """Verilog text of the chip with module name `tepin`, from the cache if nothing has changed.
+
+    `progress(message)` is called if it has to be generated.
+    """
     key = verilator.content_key(_sources(), json.dumps(asdict(config), sort_keys=True))
 
     def build(directory):
         from tepin import verilog
         from tepin.chip import Chip
 
+        if progress:
+            progress("generating Verilog")
         (directory / "tepin.v").write_text(verilog.convert(Chip(config), name="tepin"))
 
     return (verilator.cached_build("chip", key, build) / "tepin.v").read_text()
@@ -59,8 +64,7 @@ def build_simulator(config, *, text=None, progress=None):
         If a tool is missing or the build fails.
     """
     say = progress or (lambda message: None)
-    say("generating Verilog")
-    text = text or chip_verilog(config)
+    text = text or chip_verilog(config, progress=progress)
     key = verilator.content_key(
         text,
         _HARNESS.read_bytes(),
