@@ -268,7 +268,7 @@ class Plan:
             "inverse",
         ):
             sizes[name] = (4 * heads, 2)
-        sizes |= {"key_steps": (4 * m.n_kv_heads, 2), "scale": (4 * heads, 2), "scalars": (32, 2)}
+        sizes |= {"scale": (4 * heads, 2), "scalars": (32, 2)}
         for name, (size, bank) in sizes.items():
             pad.add(name, size, bank)
         return {name: region.address for name, region in pad.buffers.items()}
