@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction set: the one definition that decoder, assembler, functional simulator and docs share.
 
-A program is a list of 32-bit words. Its first words are executed by the *sequencer*, in order, one instruction after the
-other. An instruction is either *scalar* (the sequencer executes it) or an *engine command* (the sequencer resolves its
+A program is a list of 32-bit words, which the *sequencer* executes from word 0 on, one instruction after the other. An instruction is either *scalar* (the sequencer executes it) or an *engine command* (the sequencer resolves its
 fields and appends it to the queue of that engine). Engines execute their own commands in order and independently of each
 other; fifteen counting semaphores order them across engines.
 
