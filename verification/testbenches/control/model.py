@@ -108,7 +108,7 @@ class Interpreter:
             case ScalarOp.FAIL:
                 self.error = (ErrorCode.SOFTWARE, pc, (rs + b) & _MASK)
             case _:
-                raise NotImplementedError(op)
+                raise ValueError(f"the model knows no {op}")
         if result is not None and instruction.rd:
             registers[instruction.rd] = result & _MASK
         if taken and b >= words:
