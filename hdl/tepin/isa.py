@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction set: the one definition that decoder, assembler, functional simulator and docs share.
 
-A program is a list of 32-bit words, which the *sequencer* executes from word 0 on, one instruction after the other. An instruction is either *scalar* (the sequencer executes it) or an *engine command* (the sequencer resolves its
-fields and appends it to the queue of that engine). Engines execute their own commands in order and independently of each
-other; fifteen counting semaphores order them across engines.
+A program is a list of 32-bit words, which the *sequencer* executes from word 0 on, one instruction after the other.
+An instruction is either *scalar* (the sequencer executes it) or an *engine command* (the sequencer resolves its
+fields and appends it to the queue of that engine). Engines execute their own commands in order and independently of
+each other; fifteen counting semaphores order them across engines.
 
 Engine command: one `Header` word, then `length` field words. A field word is a register number (4 bits) and a signed
 28-bit immediate; its value is the register plus the immediate, modulo 2**32. Register 0 always reads zero. The first
