@@ -29,6 +29,10 @@ def test_moves(shape):
     run(shape, __name__)
 
 
+def _moved(addresses, base):
+    return range(addresses.start + base, addresses.stop + base)
+
+
 def fill(bench, rng):
     bench.memory[:] = random_bytes(rng, MEMORY_BYTES)
     bench.scratchpad[:] = random_bytes(rng, SCRATCHPAD_BYTES)
@@ -95,8 +99,10 @@ async def random_descriptors(dut):
     rng = options.generator("random", parameters()["shape"])
     bench = Bench(dut)
     await bench.start()
-    bench.set_windows(read=READABLE, write=WRITABLE)
     for round_number in range(3):
+        # Memory repeats, so that every bit of an address can matter.
+        base = MEMORY_BYTES * int(rng.integers((1 << 32) // MEMORY_BYTES))
+        bench.set_windows(read=_moved(READABLE, base), write=_moved(WRITABLE, base))
         fill(bench, rng)
         bench.weights.clear()
         bench.latency = [1, 7, 30][round_number]
@@ -104,6 +110,8 @@ async def random_descriptors(dut):
             name: [0.0, 0.2, 0.8][int(rng.integers(3))] if round_number else 0.0 for name in PAUSES
         }
         commands = random_commands(rng, 18)
+        for command in commands:
+            command.memory += base
         write_indices(bench, commands)
         expected = expect(bench, commands)
         for signals in bench.signals.values():
