@@ -55,6 +55,7 @@ def run_cocotb(
     parameters=None,
     port_names=None,
     text=None,
+    extra_sources=(),
     extra_env=None,
     sim=None,
     waves=None,
@@ -77,6 +78,8 @@ def run_cocotb(
         As in `tepin.verilog.convert`.
     text : str, optional
         What `tepin.verilog.convert` gives for all this, if it has been called already.
+    extra_sources : sequence of path
+        Verilog of the modules that the design instantiates and does not contain.
     extra_env : mapping from str to str, optional
         Further environment variables for the simulation.
     sim : str, optional
@@ -106,12 +109,13 @@ def run_cocotb(
     }
     with tempfile.TemporaryDirectory(prefix="tepin-") as scratch:
         mutant = mutants.replacement(text, top)
+        extra = {Path(path).name: Path(path).read_text() for path in extra_sources}
         if mutant is None:
-            build = _cached_build(text, top, sim, waves)
+            build = _cached_build(text, extra, top, sim, waves)
         else:
             build = Path(scratch) / "build"
             build.mkdir()
-            _build(build, mutant, top, sim, waves)
+            _build(build, mutant, extra, top, sim, waves)
         _simulate(build, Path(scratch) / "run", top, sim, waves, test_module, test_filter, environment)
 
 
@@ -125,17 +129,22 @@ def ports():
     return {name: tuple(port) for name, port in json.loads(os.environ[PORTS]).items()}
 
 
-def _cached_build(text, top, sim, waves):
+def _cached_build(text, extra, top, sim, waves):
     """Directory of the compiled design. Waveforms need code of their own, so they make it another build."""
     suffix = Path(waves).suffix if waves else ""
-    key = verilator.content_key("cocotb 1", sim, suffix, top, text)
-    return verilator.cached_build("cocotb", key, lambda build: _build(build, text, top, sim, waves))
+    more = [part for item in sorted(extra.items()) for part in item]
+    key = verilator.content_key("cocotb 1", sim, suffix, top, text, *more)
+    return verilator.cached_build("cocotb", key, lambda build: _build(build, text, extra, top, sim, waves))
 
 
-def _build(build, text, top, sim, waves):
+def _build(build, text, extra, top, sim, waves):
     """Compiles the design in the empty directory `build`, with a log beside it."""
     source = build / f"{top}.v"
     source.write_text(text)
+    sources = [source]
+    for name, content in extra.items():
+        sources.append(build / name)
+        sources[-1].write_text(content)
     log = build / "build.log"
     runner = _runner(sim)
     if sim == "verilator":
@@ -157,7 +166,7 @@ def _build(build, text, top, sim, waves):
     try:
         with runtime, mock.patch.dict(os.environ, environment):
             runner.build(
-                sources=[source],
+                sources=sources,
                 hdl_toplevel=top,
                 build_dir=build,
                 build_args=arguments,
