@@ -109,10 +109,31 @@ async def test_integer_sums_in_range(dut):
         Command(a=vector(0), n=n, rows=rows, reduction=Reduction.FIXED_SUM, result=4000)
         for n, rows in ((1, 20), (3, 16), (64, 8), (500, 1), (997, 1))
     ]
+    # One element again and again: sums that need bits beyond those of a thousand elements.
+    commands += [
+        Command(a=strided(4 * place, 0), n=3000, reduction=Reduction.FIXED_SUM, result=4000)
+        for place in range(3)
+    ]
     for command in commands:
         await driver.execute([command])
         await driver.compare(command)
         assert not np.isnan(driver.expected[4000:4004].view("<f4")[0])
+
+
+@cocotb.test()
+async def test_sums_of_falling_lengths(dut):
+    """Nothing is left in the partial sums from the rows before."""
+    rng = options.generator("falling")
+    driver = await Driver.create(dut, parameters())
+    await driver.load(fill(rng, SIZE, "plain"))
+    lengths = (200, *range(64, 0, -3))
+    commands = [
+        Command(a=vector(4 * int(rng.integers(64))), n=n, reduction=Reduction.SUM, result=3840 + 4 * place)
+        for place, n in enumerate(lengths)
+    ]
+    await driver.execute(commands)
+    await driver.compare(commands)
+    assert np.isfinite(driver.expected[3840 : 3840 + 4 * len(lengths)].view("<f4")).all()
 
 
 @cocotb.test()
