@@ -58,6 +58,8 @@ class Chip(Component):
     Parameters
     ----------
     config : ChipConfig
+    program : sequence of int
+        First words of the program memory at power-up: a program that is there before a host is.
 
     Members
     -------
@@ -70,10 +72,13 @@ class Chip(Component):
         Results of matmuls that ask to be observed, in order; for simulation. Nothing in the chip depends on them.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, *, program=()):
         if not isinstance(config, ChipConfig):
             raise TypeError(f"config must be a ChipConfig, not {config!r}")
+        if len(program) > config.program_words:
+            raise ValueError(f"program must have at most {config.program_words} words, not {len(program)}")
         self._config = config
+        self._program = tuple(program)
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(addr_width=16)),
@@ -100,6 +105,7 @@ class Chip(Component):
             tokens=config.token_fifo_depth,
             line_bytes=line_bytes,
             config_hash=config.hash,
+            program=self._program,
         )
         dma, matmul, vector = dma_engine(config), matmul_engine(config), vector_engine(config)
         readers = [

@@ -38,6 +38,8 @@ class Controller(Component):
         Bytes of a scratchpad line.
     config_hash : int
         What the register CONFIG_HASH shows.
+    program : sequence of int
+        First words of the program memory at power-up, as of `Fetch`.
 
     Members
     -------
@@ -59,12 +61,13 @@ class Controller(Component):
         Events to count. The first two also count as progress.
     """
 
-    def __init__(self, *, program_words, queue_words, tokens, line_bytes, config_hash):
+    def __init__(self, *, program_words, queue_words, tokens, line_bytes, config_hash, program=()):
         self._program_words = program_words
         self._queue_words = queue_words
         self._tokens = tokens
         self._line_bytes = line_bytes
         self._config_hash = config_hash
+        self._program = program
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(addr_width=16)),
@@ -96,7 +99,7 @@ class Controller(Component):
         host = HostRegisters(
             config_hash=self._config_hash, program_words=self._program_words, tokens=self._tokens
         )
-        fetch = Fetch(self._program_words)
+        fetch = Fetch(self._program_words, self._program)
         sequencer = Sequencer(program_words=self._program_words, engines=count, line_bytes=self._line_bytes)
         queues = CommandQueues(engines=count, words=self._queue_words)
         semaphores = Semaphores(count + 1)

@@ -29,6 +29,8 @@ class Fetch(Component):
     ----------
     words : int
         Size of the program memory: a power of two, at most 32768.
+    program : sequence of int
+        Its first words at power-up; zeros, which are no instructions, follow. A reset does not bring them back.
 
     Members
     -------
@@ -46,10 +48,13 @@ class Fetch(Component):
         The word at the `host_address` of the last cycle.
     """
 
-    def __init__(self, words):
+    def __init__(self, words, program=()):
         if not isinstance(words, int) or words < 2 or words & (words - 1) or words > 32768:
             raise ValueError(f"words must be a power of two, at most 32768, not {words!r}")
+        if len(program) > words:
+            raise ValueError(f"program must have at most {words} words, not {len(program)}")
         self._words = words
+        self._program = tuple(program)
         super().__init__(
             {
                 "run": In(1),
@@ -65,7 +70,9 @@ class Fetch(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self._words, init=[], attrs={"no_rw_check": 1})
+        m.submodules.memory = memory = Memory(
+            shape=32, depth=self._words, init=self._program, attrs={"no_rw_check": 1}
+        )
         write_port = memory.write_port()
         read_port = memory.read_port()
         following = Signal(16)
