@@ -21,11 +21,13 @@ __all__ = ["SdramController"]
 class SdramController(wiring.Component):
     """AXI4 slave with an SDR SDRAM behind it.
 
-    INCR bursts of 1 to 256 whole beats. Reads are answered in order, and so are writes; there is no order between the two but
-    this: a read whose address comes after the answer to a write sees what was written. A write is answered when its last
-    word is on the pins. DECERR answers bursts that start beyond the part; SLVERR those of several beats that are narrow, FIXED or
-    WRAP. Writes start when all their data have come, reads only when there is room for the data, so neither side of the bus
-    can hold up the memory for the other.
+    INCR bursts of 1 to 256 whole beats. Reads are answered in order, and so are writes; there is no order between the two
+    but this: a read whose address comes after the answer to a write sees what was written. A write is answered when its
+    last word is on its way to the pins. DECERR answers bursts that start beyond the part; SLVERR those of several beats
+    that are narrow, FIXED or WRAP. Writes start when all their data have come, reads only when there is room for the data,
+    so neither side of the bus can hold up the memory for the other.
+
+    A reset leaves the contents of the part undefined, since no row is refreshed while it powers up again.
 
     Reading a word takes 9 + CAS latency + `read_delay` cycles from its address to its beat if its row is open, and words of
     queued bursts follow without gaps.

@@ -27,7 +27,7 @@ class ReadPath(wiring.Component):
     valid, beat : In
         A word was requested.
     room : Out(1)
-        Two more words may be requested, once those requested until the last cycle are counted.
+        Two more words may be requested, whatever was in the last cycle.
     dq_i : In(data_width)
     r : Out stream, payload of AXI's read data channel
     """
@@ -71,7 +71,8 @@ class ReadPath(wiring.Component):
         ]
         used = Signal(range(self._depth + 1))
         m.d.sync += used.eq(used + self.valid - (self.r.valid & self.r.ready))
-        m.d.comb += self.room.eq(used <= self._depth - 2)
+        # A register, so it does not know of the (up to) two words that were requested in the last cycle.
+        m.d.sync += self.room.eq(used <= self._depth - 4)
         return m
 
 

@@ -27,7 +27,7 @@ class SdramPart:
     t_ras_max : float
         Longest time for which a row may stay open, ns.
     t_mrd : int
-        MODE REGISTER SET to any command, cycles.
+        MODE REGISTER SET to any command, cycles, at least 2.
     refreshes, t_ref : int, float
         So many REFRESH commands in each such time, ns.
     t_init : float
@@ -165,8 +165,7 @@ PARTS = {
         t_rcd=21, t_rp=21, t_ras=49, t_rc=70, t_rfc=70, t_rrd=14, t_wr=14,
         refreshes=4096, cas_hz={2: 100_000_000, 3: 143_000_000},
     ),
-    # In the package of the GW2AR-18 of a Tang Nano 20K. The maker of the die is not told: figures of the slow grades of 64 Mbit
-    # parts.
+    # In the package of the GW2AR-18 of a Tang Nano 20K. The maker of the die is not told: figures of slow 64 Mbit parts.
     "tangnano20k": SdramPart(
         data_width=32, bank_bits=2, row_bits=11, column_bits=8,
         t_rcd=21, t_rp=21, t_ras=49, t_rc=70, t_rfc=70, t_rrd=14, t_wr=14,

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tepin.memory.sdram_bank import BankState
 from tepin.memory.sdram_refresh import Upkeep
 from tepin.memory.sdram_segments import segment_layout
+from tepin.stream import StreamFifo
 
 __all__ = ["CommandPicker", "access_layout", "beat_layout"]
 
@@ -43,13 +44,14 @@ def access_layout(part):
 class CommandPicker(wiring.Component):
     """Turns segments into commands, in order, with rows opened one segment ahead.
 
-    Segments pass three stages. LOOK compares the row with that which is open in its bank. OPEN holds the segment until its row
-    is open, with PRECHARGE and ACTIVATE if it is not. ACCESS issues READ and WRITE commands: a READ for every two words, a
-    word of its own for an odd one at either end, a WRITE for every word. So while ACCESS streams words of a segment, OPEN prepares
-    the next one: behind reads in the cycles between their commands, behind writes in the place of a word.
+    Segments pass three stages. LOOK compares the row with that which is open in its bank. OPEN holds the segment until its
+    row is open, with PRECHARGE and ACTIVATE if it is not. ACCESS issues READ and WRITE commands: a READ for every two
+    words, one of its own for an odd word at either end, a WRITE for every word. So while ACCESS streams the words of a
+    segment, OPEN prepares the next one: behind reads in the cycles between their commands, behind writes in the place of
+    a word.
 
-    The row of a segment is closed only when ACCESS has no segment of that bank: what is ahead waits where it must. Segments with
-    another answer than OKAY take part in all this, but issue no command.
+    A row is closed only when ACCESS has no segment of that bank. Segments with another answer than OKAY take part in all
+    this, but issue no command.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ class CommandPicker(wiring.Component):
     stop : In(1), upkeep : In(Upkeep)
         From the refresher: issue no commands; a command to issue in this cycle.
     room : In(1)
-        There is room for two more read words; words counted one cycle after `read_valid`.
+        There is room for two more read words, whatever was requested in the last cycle.
     read_valid, read_beat : Out
         A word was requested in this cycle; it comes back in order.
     write_valid, write_beat : Out
@@ -110,32 +112,29 @@ class CommandPicker(wiring.Component):
         closable = Array(bank.closable for bank in banks)
 
         # The stages, and whether their segments move on.
-        look_valid, open_valid, access_valid = Signal(), Signal(), Signal()
-        look, ahead, now = Signal(self._segment), Signal(self._segment), Signal(self._segment)
+        # LOOK is the head of a queue, whose other place keeps its readiness out of the long paths here.
+        m.submodules.queue = queue = StreamFifo(shape=self._segment, depth=2)
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+        look_valid, look = queue.o.valid, queue.o.payload
+        open_valid, access_valid = Signal(), Signal()
+        ahead, now = Signal(self._segment), Signal(self._segment)
         same_row = Signal()  # the row of `ahead` is that of its bank
         hit = Signal()
         finish = Signal()  # ACCESS is free in the next cycle
         leave_open = Signal()
-        leave_look = Signal()
         m.d.comb += [
             hit.eq(ahead.resp.as_value()[1] | (is_open[ahead.bank] & same_row)),
             leave_open.eq(open_valid & hit & (~access_valid | finish)),
-            leave_look.eq(look_valid & (~open_valid | leave_open)),
-            self.i.ready.eq(~look_valid | ~open_valid | leave_open),
+            queue.o.ready.eq(~open_valid | leave_open),
             self.busy.eq(look_valid | open_valid | access_valid),
         ]
 
-        with m.If(self.i.ready):
-            m.d.sync += [look_valid.eq(self.i.valid), look.eq(self.i.payload)]
-
-        with m.If(leave_look):
+        with m.If(queue.o.ready):
             m.d.sync += [
-                open_valid.eq(1),
+                open_valid.eq(look_valid),
                 ahead.eq(look),
                 same_row.eq(open_row[look.bank] == look.row),
             ]
-        with m.Elif(leave_open):
-            m.d.sync += open_valid.eq(0)
 
         # OPEN
         row_quiet = Signal(range(timing.rrd), name="row_quiet")
@@ -156,6 +155,7 @@ class CommandPicker(wiring.Component):
         second = Signal()  # the second word of a pair is on its way
         second_beat = Signal(self.read_beat.shape())
         turning = Signal(range(timing.rtw))
+        turned = Signal(init=1)  # the bus may be written
         word_possible = Signal()
         issue = Signal()
         row_command = Signal()
@@ -167,7 +167,7 @@ class CommandPicker(wiring.Component):
                 & ~second
                 & ~self.stop
                 & (error | settled[now.bank])
-                & Mux(now.write, turning == 0, self.room)
+                & Mux(now.write, turned, self.room)
             ),
             row_command.eq(row_wanted & ~(word_possible & pair)),
             issue.eq(word_possible & ~row_command),
@@ -228,9 +228,11 @@ class CommandPicker(wiring.Component):
         with m.Elif(row_quiet != 0):
             m.d.sync += row_quiet.eq(row_quiet - 1)
         with m.If(read):
-            m.d.sync += turning.eq(timing.rtw - 1)
+            m.d.sync += [turning.eq(timing.rtw - 2), turned.eq(0)]
         with m.Elif(turning != 0):
             m.d.sync += turning.eq(turning - 1)
+        with m.Else():
+            m.d.sync += turned.eq(1)
 
         m.d.sync += [
             self.access.activate.eq(activate),

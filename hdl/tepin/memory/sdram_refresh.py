@@ -21,10 +21,10 @@ class Upkeep(enum.Enum, shape=3):
 class Refresher(wiring.Component):
     """Brings the part up, and from then on refreshes it: in bundles, or when there is nothing else to do.
 
-    Every `refresh_interval` cycles a refresh falls due. The debt is paid when it has reached `postponed` refreshes, or when no
-    traffic has been seen for `patience` cycles. Then the refresher stops the traffic, closes all banks, refreshes until there is
-    no debt, opens again the row that was being accessed, and lets go. The power-up sequence is the same with a wait before and the
-    mode register after it, and eight refreshes.
+    Every `refresh_interval` cycles a refresh falls due. The debt is paid when it has reached `postponed` refreshes, or when
+    no traffic has been seen for `patience` cycles. Then the refresher stops the traffic, closes all banks, refreshes until
+    there is no debt, opens again the row that was being accessed, and lets go. The power-up sequence is the same with eight
+    refreshes, a wait before it and the mode register after it.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ class Refresher(wiring.Component):
                 with m.If(waited):
                     with m.If(~self.ready):
                         m.d.comb += self.command.eq(Upkeep.MODE)
-                        m.d.sync += [wait.eq(timing.mrd - 1), self.ready.eq(1)]
+                        # A cycle less than the others wait: the traffic needs one to hear of it.
+                        m.d.sync += [wait.eq(timing.mrd - 2), self.ready.eq(1)]
                     with m.Else():
                         with m.If(self.interrupted):
                             m.d.comb += self.command.eq(Upkeep.REOPEN)

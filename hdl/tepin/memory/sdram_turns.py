@@ -9,7 +9,7 @@ __all__ = ["TurnArbiter"]
 
 
 class TurnArbiter(wiring.Component):
-    """Merges two streams in long turns: a side keeps its turn until it has nothing, or the other waited for `patience` cycles.
+    """Merges two streams in long turns, which end when there is nothing left or the other side has waited `patience` cycles.
 
     A turn changes between items; it costs one cycle if the side that had it has nothing.
 

@@ -3,11 +3,11 @@
 
 from pathlib import Path
 
-from amaranth.hdl import ClockSignal, Instance
+from amaranth.hdl import ClockSignal, Const, Instance
 
 from tepin.memory.sdram_parts import BURST
 
-__all__ = ["SOURCE", "VIOLATIONS", "model_parameters", "sdram_model"]
+__all__ = ["SOURCE", "STRICTER_BITS", "VIOLATIONS", "model_parameters", "sdram_model"]
 
 SOURCE = Path(__file__).with_name("sdram.sv")
 
@@ -15,7 +15,10 @@ VIOLATIONS = (
     "T_RCD", "T_RP", "T_RAS", "T_RC", "T_RFC", "T_RRD", "T_WR", "T_MRD", "T_RTP", "T_CAS", "T_RAS_MAX", "T_POWER_UP",
     "T_REFRESH", "T_TURN", "CLOSED", "OPEN", "INIT", "MASK", "MODE", "DRIVE",
 )  # fmt: skip
-"""Names of the bits of `violations`; those of times are the names of the model's parameters."""
+"""Names of the bits of `violations`."""
+
+STRICTER_BITS = 14
+"""Bits of `stricter`: the first ones of these."""
 
 
 def model_parameters(part, timing):
@@ -43,7 +46,7 @@ def model_parameters(part, timing):
     }
 
 
-def sdram_model(pins, part, timing, *, error, violations=None, **changes):
+def sdram_model(pins, part, timing, *, error, violations=None, stricter=None):
     """An `Instance` of the model.
 
     Parameters
@@ -52,16 +55,16 @@ def sdram_model(pins, part, timing, *, error, violations=None, **changes):
         The controller's.
     part, timing : `SdramPart`, `SdramTiming`
     error : Signal
+        Goes high, for good, with the first violation.
     violations : Signal, optional
-        len(VIOLATIONS) bits.
-    changes : int
-        Parameters of the model that differ from those of `model_parameters`.
+        len(VIOLATIONS) bits: the violations of this cycle.
+    stricter : Value, optional
+        See the model.
     """
-    parameters = {**model_parameters(part, timing), **changes}
     outputs = {} if violations is None else {"o_violations": violations}
     return Instance(
         "sdram_model",
-        *(("p", name, value) for name, value in parameters.items()),
+        *(("p", name, value) for name, value in model_parameters(part, timing).items()),
         i_clk=ClockSignal(),
         i_cke=pins.cke,
         i_cs_n=pins.cs_n,
@@ -73,6 +76,7 @@ def sdram_model(pins, part, timing, *, error, violations=None, **changes):
         i_dqm=pins.dqm,
         i_dq_o=pins.dq_o,
         i_dq_oe=pins.dq_oe,
+        i_stricter=Const(0, STRICTER_BITS) if stricter is None else stricter,
         o_dq_i=pins.dq_i,
         o_error=error,
         **outputs,

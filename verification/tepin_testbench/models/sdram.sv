@@ -6,8 +6,11 @@
 // is what the part drives; between its words that is noise. Commands are sampled at the rising edge of clk, and a word that was read
 // can be sampled CAS latency edges after its READ.
 //
-// A violation sets its bit in `violations`, for good, sets `error`, and prints a line that begins with "sdram:" and names the
-// parameter. The bits are in the order of the localparams below, which sdram.py repeats.
+// A violation sets its bit in `violations` for one cycle, sets `error` for good, and prints a line that begins with "sdram:" and
+// names the parameter. The bits are in the order of the localparams below, which sdram.py repeats.
+//
+// `stricter` is for tests of whoever drives the model: bit n makes time n stricter, by one cycle if it is the time between two
+// commands, by a factor of two if it is one of the long ones. Zero otherwise.
 //
 // Not modelled, and objected to: auto-precharge, write bursts, interleaved bursts, full-page bursts, BURST TERMINATE, self refresh
 // and power-down.
@@ -34,7 +37,6 @@ module sdram_model #(
     parameter T_RAS_MAX = 10000,  // longest time for which a row may be open
     parameter T_POWER_UP = 20000, // cycles of clock before the first command
     parameter T_REFRESH = 6400000,// cycles in which every row must be refreshed
-    parameter T_TURN = 1,         // idle cycles between a word of the part and one of the controller
     parameter REFRESHES = 8192,   // REFRESH commands that refresh all rows
     parameter INIT_REFRESHES = 2  // REFRESH commands before the part may be used
 ) (
@@ -49,10 +51,12 @@ module sdram_model #(
     input wire [DATA_WIDTH/8-1:0] dqm,
     input wire [DATA_WIDTH-1:0] dq_o,
     input wire dq_oe,
+    input wire [13:0] stricter,
     output reg [DATA_WIDTH-1:0] dq_i,
     output reg error,
     output reg [19:0] violations
 );
+
   localparam RCD = 0, RP = 1, RAS = 2, RC = 3, RFC = 4, RRD = 5, WR = 6, MRD = 7, RTP = 8, CAS = 9, RAS_MAX = 10;
   localparam POWER_UP = 11, REFRESH = 12, TURN = 13, CLOSED = 14, OPEN = 15, INIT = 16, MASK = 17, MODE = 18, DRIVE = 19;
 
@@ -70,7 +74,6 @@ module sdram_model #(
   reg [63:0] written [0:BANKS-1];
   reg [63:0] last_activated, last_precharged, last_refreshed, last_mode;
   reg [63:0] refreshed [0:REFRESHES-1];
-  reg [63:0] refresh_deadline;
   reg refresh_reported;
   integer refresh_index;
 
@@ -88,7 +91,7 @@ module sdram_model #(
   reg [BANK_BITS-1:0] burst_bank;
   reg [COLUMN_BITS-1:0] burst_column, offset;
   reg [DATA_WIDTH-1:0] word1, word2;
-  reg valid1, valid2, driving, drove;
+  reg valid1, valid2, driving, drove, drove2;
   reg [DATA_WIDTH/8-1:0] masked;
 
   wire [2:0] command = cs_n ? C_NOP : {ras_n, cas_n, we_n};
@@ -109,7 +112,6 @@ module sdram_model #(
       row[i] = 0;
     end
     for (i = 0; i < REFRESHES; i = i + 1) refreshed[i] = BEGIN;
-    refresh_deadline = BEGIN + T_REFRESH;
     refresh_reported = 0;
     refresh_index = 0;
     last_activated = 0;
@@ -134,6 +136,7 @@ module sdram_model #(
     valid2 = 0;
     driving = 0;
     drove = 0;
+    drove2 = 0;
     masked = 0;
     dq_i = 0;
     error = 0;
@@ -143,16 +146,16 @@ module sdram_model #(
   task violate(input integer code, input [8*12:1] name);
     begin
       $display("sdram: %0s violated in cycle %0d, bank %0d, address %0h", name, now - BEGIN, ba, a);
-      violations[code] <= 1;
-      error <= 1;
+      violations[code] = 1;
+      error = 1;
     end
   endtask
 
   task precharge(input integer bank);
     if (is_open[bank]) begin
-      if (now - activated[bank] < T_RAS) violate(RAS, "tRAS");
-      if (now - written[bank] < T_WR) violate(WR, "tWR");
-      if (now - was_read[bank] < T_RTP) violate(RTP, "tRTP");
+      if (now - activated[bank] < T_RAS + stricter[RAS]) violate(RAS, "tRAS");
+      if (now - written[bank] < T_WR + stricter[WR]) violate(WR, "tWR");
+      if (now - was_read[bank] < T_RTP + stricter[RTP]) violate(RTP, "tRTP");
       if (left != 0 && burst_bank == bank) left = 0;
       is_open[bank] = 0;
       precharged[bank] = now;
@@ -163,20 +166,21 @@ module sdram_model #(
   task idle_banks;  // what REFRESH and MODE REGISTER SET need
     begin
       if (is_open != 0) violate(OPEN, "open bank");
-      if (now - last_precharged < T_RP) violate(RP, "tRP");
+      if (now - last_precharged < T_RP + stricter[RP]) violate(RP, "tRP");
     end
   endtask
 
   task access;  // what READ and WRITE have in common
     begin
       if (!is_open[ba]) violate(CLOSED, "closed row");
-      if (now - activated[ba] < T_RCD) violate(RCD, "tRCD");
+      if (now - activated[ba] < T_RCD + stricter[RCD]) violate(RCD, "tRCD");
       if (a[10]) violate(MODE, "auto-precharge");
     end
   endtask
 
   always @(posedge clk) begin
     now = now + 1;
+    violations = 0;
     fetch = 0;
     fetch_bank = burst_bank;
     fetch_column = burst_column;
@@ -188,10 +192,10 @@ module sdram_model #(
     end
 
     if (cke && command != C_NOP) begin
-      if (!awake && now - BEGIN < T_POWER_UP) violate(POWER_UP, "power-up");
+      if (!awake && now - BEGIN < T_POWER_UP << stricter[POWER_UP]) violate(POWER_UP, "power-up");
       awake = 1;
-      if (now - last_refreshed < T_RFC) violate(RFC, "tRFC");
-      if (now - last_mode < T_MRD) violate(MRD, "tMRD");
+      if (now - last_refreshed < T_RFC + stricter[RFC]) violate(RFC, "tRFC");
+      if (now - last_mode < T_MRD + stricter[MRD]) violate(MRD, "tMRD");
       case (command)
         C_PRECHARGE: begin
           if (a[10]) begin
@@ -207,13 +211,12 @@ module sdram_model #(
           last_refreshed = now;
           refreshed[refresh_index] = now;
           refresh_index = refresh_index == REFRESHES - 1 ? 0 : refresh_index + 1;
-          refresh_deadline = refreshed[refresh_index] + T_REFRESH;
           refresh_reported = 0;
         end
         C_MODE: begin
           idle_banks;
           if (!all_precharged) violate(INIT, "init order");
-          if (a[6:4] < T_CAS || a[6:4] < 2 || a[6:4] > 3) violate(CAS, "CAS latency");
+          if (a[6:4] < T_CAS + stricter[CAS] || a[6:4] < 2 || a[6:4] > 3) violate(CAS, "CAS latency");
           if (a[2:0] > 3 || a[3] || a[8:7] != 0 || ba != 0 || (!a[9] && a[2:0] != 0)) violate(MODE, "mode");
           latency = a[6:4];
           burst = 1 << a[1:0];
@@ -223,9 +226,9 @@ module sdram_model #(
         C_ACTIVATE: begin
           if (!mode_set || init_refreshes < INIT_REFRESHES) violate(INIT, "init order");
           if (is_open[ba]) violate(OPEN, "open bank");
-          if (now - precharged[ba] < T_RP) violate(RP, "tRP");
-          if (now - activated[ba] < T_RC) violate(RC, "tRC");
-          if (now - last_activated < T_RRD) violate(RRD, "tRRD");
+          if (now - precharged[ba] < T_RP + stricter[RP]) violate(RP, "tRP");
+          if (now - activated[ba] < T_RC + stricter[RC]) violate(RC, "tRC");
+          if (now - last_activated < T_RRD + stricter[RRD]) violate(RRD, "tRRD");
           is_open[ba] = 1;
           row[ba] = a[ROW_BITS-1:0];
           activated[ba] = now;
@@ -257,19 +260,20 @@ module sdram_model #(
     end
 
     if (awake && !cke) violate(MODE, "cke");
-    if (now > refresh_deadline && !refresh_reported) begin
+    if (now - refreshed[refresh_index] > T_REFRESH >> stricter[REFRESH] && !refresh_reported) begin
       violate(REFRESH, "refresh");
       refresh_reported = 1;
     end
     for (i = 0; i < BANKS; i = i + 1)
-      if (is_open[i] && !age_reported[i] && now - activated[i] > T_RAS_MAX) begin
+      if (is_open[i] && !age_reported[i] && now - activated[i] > T_RAS_MAX >> stricter[RAS_MAX]) begin
         violate(RAS_MAX, "tRAS max");
         age_reported[i] = 1;
       end
 
     // Both sides of the data bus. `driving`: the word that can be sampled at this edge is the part's.
     if (dq_oe && driving) violate(TURN, "bus contention");
-    if (dq_oe && drove && T_TURN > 0) violate(TURN, "turnaround");
+    if (dq_oe && (drove || drove2 && stricter[TURN])) violate(TURN, "turnaround");
+    drove2 = drove;
     drove = driving;
     fetched = memory[{row[fetch_bank], fetch_bank, fetch_column}];
     if (latency == 2) begin

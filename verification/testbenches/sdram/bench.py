@@ -5,10 +5,10 @@ import logging
 from dataclasses import replace
 
 import cocotb
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import Edge, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
 from tepin.dma.axi import AXI4Signature
@@ -22,8 +22,8 @@ CLOCK_HZ = 100_000_000
 POWER_UP = 300
 
 # Few rows, so that the model is quick to make, and refreshes that come round often enough to be seen.
-SMALL_16 = replace(PARTS["ulx3s"], row_bits=6, refreshes=256, t_ref=2e6)
-SMALL_32 = replace(PARTS["colorlight"], row_bits=6, refreshes=128, t_ref=2e6)
+SMALL_16 = replace(PARTS["ulx3s"], row_bits=6, refreshes=64, t_ref=500_000)
+SMALL_32 = replace(PARTS["colorlight"], row_bits=6, refreshes=32, t_ref=500_000, t_rc=95)
 SHAPES = {
     "narrow": {"part": SMALL_16},
     "wide": {"part": SMALL_32, "cas_latency": 2},
@@ -31,43 +31,54 @@ SHAPES = {
 
 
 class SdramSystem(wiring.Component):
-    """Controller and part. `changes` are parameters of the model that differ from what the controller was told."""
+    """Controller and part.
 
-    def __init__(self, *, part, cas_latency=3, clock_hz=CLOCK_HZ, changes=None, **settings):
+    Members
+    -------
+    s_axi : In(AXI4Signature), ready : Out(1)
+        The controller's.
+    violations : Out
+        What the model has objected to since the last reset.
+    stricter : In
+        The model's.
+    """
+
+    def __init__(self, *, part, cas_latency=3, clock_hz=CLOCK_HZ, **settings):
         self.controller = SdramController(
             part=part, clock_hz=clock_hz, cas_latency=cas_latency, power_up=POWER_UP, **settings
         )
-        self._changes = changes or {}
         axi = AXI4Signature(addr_width=32, data_width=part.data_width, id_width=1)
         super().__init__(
             {
                 "s_axi": In(axi),
                 "ready": Out(1),
-                "error": Out(1),
                 "violations": Out(len(model.VIOLATIONS)),
+                "stricter": In(model.STRICTER_BITS),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.controller = controller = self.controller
+        violations = Signal(len(model.VIOLATIONS))
         m.submodules.model = model.sdram_model(
             controller.pins,
             controller.part,
             controller.timing,
-            error=self.error,
-            violations=self.violations,
-            **self._changes,
+            error=Signal(name="error"),
+            violations=violations,
+            stricter=self.stricter,
         )
+        m.d.sync += self.violations.eq(self.violations | violations)
         wiring.connect(m, wiring.flipped(self.s_axi), controller.axi)
         m.d.comb += self.ready.eq(controller.ready)
         return m
 
 
-def run(test_module, *, shape="narrow", changes=None, test_filter=None, settings=None, **values):
+def run(test_module, *, shape="narrow", test_filter=None, settings=None, **values):
     """Runs the cocotb tests of a module on a controller and its part."""
     arguments = {**SHAPES[shape], **(settings or {})}
-    system = SdramSystem(changes=changes, **arguments)
+    system = SdramSystem(**arguments)
     part = arguments["part"]
     run_cocotb(
         system,
@@ -93,9 +104,10 @@ class Bench:
         self.beat = parameters()["beat"]
         self.bytes = parameters()["bytes"]
 
-    async def start(self, *, master=True):
+    async def start(self, *, master=True, watch=True):
         await start(self.dut)
-        cocotb.start_soon(self._watch())
+        if watch:
+            cocotb.start_soon(self._watch())
         if master:
             logging.getLogger("cocotb.sdram.s_axi").setLevel(logging.WARNING)
             self.master = AxiMaster(AxiBus.from_prefix(self.dut, "s_axi"), self.dut.clk, self.dut.rst)
@@ -115,7 +127,8 @@ class Bench:
         return [name for number, name in enumerate(model.VIOLATIONS) if bits >> number & 1]
 
     async def _watch(self):
-        if parameters().get("watch", True):
-            while True:
-                await RisingEdge(self.dut.clk)
-                assert self.dut.error.value == 0, f"the model objects: {', '.join(self.violated())}"
+        """Fails the test in the cycle after a violation."""
+        await RisingEdge(self.dut.clk)
+        while self.dut.violations.value == 0:
+            await Edge(self.dut.violations)
+        raise AssertionError(f"the model objects: {', '.join(self.violated())}")
