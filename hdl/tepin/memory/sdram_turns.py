@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns of the two directions on the SDRAM's data bus, which is slow to turn around."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,7 +47,9 @@ class TurnArbiter(wiring.Component):
         m.d.comb += [
             impatient.eq(waited == self._patience),
             self.o.valid.eq(mine),
-            self.o.payload.eq(Mux(turn, self.second.payload.as_value(), self.first.payload.as_value())),
+            Value.cast(self.o.payload).eq(
+                Mux(turn, Value.cast(self.second.payload), Value.cast(self.first.payload))
+            ),
             self.first.ready.eq(self.o.ready & ~turn),
             self.second.ready.eq(self.o.ready & turn),
         ]
