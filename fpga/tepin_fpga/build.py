@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A board's bitstream, from its configuration."""
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from tepin_fpga import flow
+from tepin_fpga.ecp5 import LIMITS_HZ
+from tepin_fpga.pins import constraints
+from tepin_fpga.pll import solve_pll
+from tepin_fpga.primitives import Primitives, check_primitives, expected_primitives
+from tepin_fpga.report import Usage, check_timing, parse_report
+from tepin_fpga.tools import TOOLS
+from tepin_fpga.top import SYSTEM, TOP, top_verilog
+from tepin_host.errors import UserError
+from tepin_host.output import output_directory
+
+__all__ = ["Built", "build_board", "file_names"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bitstream that meets its clock.
+
+    Members
+    -------
+    bitstream : Path
+    clock_hz : int
+        That the PLL makes.
+    usage : Usage
+    primitives : dict from str to Primitives
+        Of each block: what the configuration asks for, and what is there.
+    """
+
+    bitstream: Path
+    clock_hz: int
+    usage: Usage
+    primitives: dict
+
+
+def file_names(board):
+    """Files of a finished build, the bitstream last."""
+    return [f"{SYSTEM}.v", f"{TOP}.v", "design.lpf", "report.json", *flow.LOGS, f"{board.name}.bit"]
+
+
+def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expected=None):
+    """Build a board's bitstream in the directory `output`.
+
+    Parameters
+    ----------
+    board : Board
+    config : ChipConfig
+    output : path
+        Created if need be. A build that fails leaves the logs of the tools that ran there, and no bitstream, not even an
+        older one.
+    clock_hz : int, optional
+        Instead of the board's own.
+    seed : int
+        Of the placement.
+    say : callable(str), optional
+        Told about progress.
+    expected : dict from str to Primitives, optional
+        Instead of what the configuration says about the chip; for systems without one.
+
+    Raises
+    ------
+    UserError
+        A tool is missing, or the clock is out of reach.
+    ToolFailed, CannotRegister, BuildFailed
+        What a tool says; a pin without a flip-flop; the design does not fit, misses its clock, or is not what the
+        configuration says.
+    """
+    say = say or (lambda message: None)
+    for tool in TOOLS:
+        tool.find()
+    try:
+        pll = solve_pll(board.oscillator_hz, clock_hz or board.clock_hz, phase=board.sdram_phase)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    names = file_names(board)
+    failure = None
+    with output_directory(output, names=names) as directory:
+        (Path(output) / names[-1]).unlink(missing_ok=True)
+        try:
+            usage, primitives = _build(board, config, pll, directory, seed, say, expected)
+        except UserError as error:
+            failure = error
+            names = flow.LOGS
+        for path in directory.iterdir():
+            if path.name not in names:
+                path.unlink()
+    if failure:
+        raise failure
+    return Built(Path(output) / names[-1], round(pll.output_hz), usage, primitives)
+
+
+def _build(board, config, pll, directory, seed, say, expected):
+    """Fill `directory`; return usage and primitives."""
+    from amaranth.hdl import UnusedElaboratable
+
+    from tepin import verilog
+
+    say(f"{board.title}: {float(pll.output_hz) / 1e6:g} MHz, {config.describe()} hash={config.hash:08x}")
+    say("generating Verilog")
+    system = board.system(config, round(pll.output_hz))
+    # To learn the ports, a component is made that is then not elaborated; Amaranth notices when Python frees it.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
+    ports = verilog.ports(system)
+    (directory / f"{TOP}.v").write_text(top_verilog(board, ports, pll))
+    (directory / f"{SYSTEM}.v").write_text(verilog.convert(system, name=SYSTEM))
+
+    flow.synthesise(
+        directory,
+        [f"{SYSTEM}.v", f"{TOP}.v"],
+        top=TOP,
+        device=board.device,
+        register=[port for port, pins in board.pins.items() if pins.registered],
+        say=say,
+    )
+    primitives = expected_primitives(config) if expected is None else expected
+    check_primitives(json.loads((directory / "design.json").read_text())["modules"][TOP], primitives)
+    report = flow.route(
+        directory,
+        device=board.device,
+        package=board.package,
+        speed=board.speed,
+        seed=seed,
+        constraints=constraints(board.pins, {board.oscillator: board.oscillator_hz}),
+        say=say,
+    )
+    usage = parse_report(report, LIMITS_HZ[board.speed])
+    check_total(usage, sum(primitives.values(), Primitives()))
+    check_timing(usage)
+    flow.pack(directory, f"{board.name}.bit", say=say)
+    return usage, primitives
+
+
+def check_total(usage, expected):
+    """Raise `BuildFailed` unless what was placed is what the configuration says."""
+    from tepin_fpga.report import BuildFailed
+
+    found = Primitives(usage.resources["DSP"].used, usage.resources["block RAM"].used)
+    if found != expected:
+        raise BuildFailed(f"{found} were placed, the configuration has {expected}")

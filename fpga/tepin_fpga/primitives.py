@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many multipliers and block RAMs a configuration has: what synthesis must not have taken away or added.
+
+A multiplier whose result nobody uses vanishes without a word, and so does a memory that is never written; on the other
+hand a memory that fits no block RAM becomes thousands of flip-flops. `check_primitives` compares a netlist, block by
+block, with numbers that come from the configuration alone.
+"""
+
+from dataclasses import dataclass
+
+from tepin_fpga.report import BuildFailed
+
+__all__ = ["Primitives", "block_rams", "check_primitives", "count_primitives", "expected_primitives"]
+
+_PART = 18  # bits of an operand of a DSP block
+_BLOCK_RAM = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+_BLOCK_RAM_COST, _LUT_RAM_COST = 64, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
+_DSP_CELLS = ("MULT18X18D",)
+_BLOCK_RAM_CELLS = ("DP16KD", "PDPW16KD")
+
+
+@dataclass(frozen=True)
+class Primitives:
+    """DSP blocks and block RAMs of some part of a design."""
+
+    dsps: int = 0
+    block_rams: int = 0
+
+    def __add__(self, other):
+        return Primitives(self.dsps + other.dsps, self.block_rams + other.block_rams)
+
+    def __str__(self):
+        return f"{self.dsps} DSPs and {self.block_rams} block RAMs"
+
+
+def _multiplier(a, b):
+    """DSPs of a product of `a` by `b` bits."""
+    return -(-a // _PART) * -(-b // _PART)
+
+
+def block_rams(width, depth):
+    """Block RAMs of a memory of `depth` words: 0 if LUTs are the cheaper place for it."""
+    blocks = min(-(-width // wide) * -(-depth // deep) for wide, deep in _BLOCK_RAM)
+    luts = -(-width // 4) * -(-depth // 16)
+    return blocks if blocks * _BLOCK_RAM_COST < luts * _LUT_RAM_COST else 0
+
+
+def expected_primitives(config):
+    """What a `ChipConfig` makes of each block: a dictionary from path to `Primitives`, blocks without any left out."""
+    significand = _multiplier(24, 24)
+    special = _multiplier(24, 36) + _multiplier(18, 16) + _multiplier(24, 28) + _multiplier(27, 33)
+    words = config.line_bytes // 4
+    load_beats = 1 << (min(16 * config.outstanding, 256) - 1).bit_length()
+    blocks = {
+        "controller.fetch": Primitives(0, block_rams(32, config.program_words)),
+        "controller.queues": Primitives(0, 5 * block_rams(32, config.queue_words)),
+        "controller.tokens": Primitives(0, block_rams(32, config.token_fifo_depth)),
+        "controller.sequencer": Primitives(_multiplier(16, 16)),
+        "dma.indices": Primitives(3 * _multiplier(16, 16)),
+        "dma.loads": Primitives(0, block_rams(config.port_width + 1, load_beats)),
+        "dma.weights": Primitives(
+            0, block_rams(8 * config.fifo_word_bytes, config.weight_fifo_bytes // config.fifo_word_bytes)
+        ),
+        "matmul.array": Primitives(config.rows * config.columns * _multiplier(config.activation_width, 8)),
+        "matmul.accumulator": Primitives(0, 2 * config.columns * block_rams(41, config.accumulator_rows)),
+        "matmul.drain": Primitives(2 * significand),
+        "vector": Primitives(config.lanes * (significand + special), config.lanes * block_rams(72, 512)),
+        "scratchpad": Primitives(
+            0, config.scratchpad_banks * words * block_rams(32, config.bank_bytes // config.line_bytes)
+        ),
+    }
+    return {name: entry for name, entry in blocks.items() if entry != Primitives()}
+
+
+def count_primitives(module, blocks):
+    """What a netlist has.
+
+    Parameters
+    ----------
+    module : dict
+        The flattened top module, in Yosys' JSON. Cells are called by their path.
+    blocks : iterable of str
+        Paths, below any others, to sort cells by.
+
+    Returns
+    -------
+    dict from str to Primitives
+        By path; "elsewhere" for cells that are in none of them.
+    """
+    result = {}
+    for name, cell in module["cells"].items():
+        found = Primitives(cell["type"] in _DSP_CELLS, cell["type"] in _BLOCK_RAM_CELLS)
+        if found != Primitives():
+            block = next((entry for entry in blocks if f".{entry}." in f".{name}."), "elsewhere")
+            result[block] = result.get(block, Primitives()) + found
+    return result
+
+
+def check_primitives(module, expected):
+    """Raise `BuildFailed` unless a netlist has in each block what is expected there, and nothing elsewhere."""
+    found = count_primitives(module, expected)
+    wrong = [
+        f"{block} has {found.get(block, Primitives())} instead of {expected.get(block, Primitives())}"
+        for block in [*expected, "elsewhere"]
+        if found.get(block, Primitives()) != expected.get(block, Primitives())
+    ]
+    if wrong:
+        raise BuildFailed(f"synthesis has changed what the configuration says: {'; '.join(wrong)}")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What place and route made of a design: resources used and free, clocks asked and met."""
+
+import re
+from dataclasses import asdict, dataclass
+
+from tepin_host.errors import UserError
+
+__all__ = ["BuildFailed", "Clock", "Resource", "Usage", "check_fits", "check_timing", "parse_report"]
+
+
+class BuildFailed(UserError):
+    """The design is wrong for the device: it does not fit, misses timing, or lost something on the way."""
+
+    exit_status = 1
+
+
+@dataclass(frozen=True)
+class Resource:
+    """How many of a kind are used, and how many there are."""
+
+    used: int
+    available: int
+
+    @property
+    def free(self):
+        """How many are left."""
+        return self.available - self.used
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock domain: MHz asked, MHz that paths reach, and MHz met, which no primitive's limit is below."""
+
+    asked: float
+    reached: float
+    met: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a placed and routed design uses.
+
+    Members
+    -------
+    resources : dict from str to Resource
+        "LUT4" (with those that are carry chains or distributed memory), "FF", "DSP", "block RAM".
+    clocks : dict from str to Clock
+        By the name of the net.
+    """
+
+    resources: dict
+    clocks: dict
+
+    def as_dict(self):
+        """For JSON."""
+        return {
+            "resources": {
+                name: asdict(resource) | {"free": resource.free} for name, resource in self.resources.items()
+            },
+            "clocks_mhz": {name: asdict(clock) for name, clock in self.clocks.items()},
+        }
+
+
+_CELLS = {
+    "LUT4": "TRELLIS_COMB",
+    "FF": "TRELLIS_FF",
+    "DSP": "MULT18X18D",
+    "block RAM": "DP16KD",
+}
+
+
+def parse_report(report, limits_hz):
+    """`Usage` from nextpnr's JSON report.
+
+    Parameters
+    ----------
+    report : dict
+    limits_hz : dict from str to int
+        The fastest clock of primitives. It bounds every clock of a design that uses them.
+    """
+    used = report["utilization"]
+    resources = {name: Resource(used[cell]["used"], used[cell]["available"]) for name, cell in _CELLS.items()}
+    limit = min(
+        (hz / 1e6 for cell, hz in limits_hz.items() if used.get(cell, {}).get("used")), default=float("inf")
+    )
+    clocks = {}
+    for net, figures in report["fmax"].items():
+        reached = figures["achieved"]
+        clocks[_clean(net)] = Clock(figures["constraint"], reached, min(reached, limit))
+    return Usage(resources, clocks)
+
+
+def _clean(net):
+    """Name of a clock net without what the tool adds."""
+    return re.sub(r"\$TRELLIS_IO_IN$", "", net.removeprefix("$glbnet$"))
+
+
+def check_fits(cells, device):
+    """Raise `BuildFailed` if synthesised cells are too many for a device, with each that is.
+
+    Parameters
+    ----------
+    cells : dict from str to int
+        Number of cells by type, from Yosys.
+    device : Device
+    """
+    count = {kind: cells.get(kind, 0) for kind in ("LUT4", "CCU2C", "TRELLIS_DPR16X4")}
+    needs = {
+        # A carry cell is two LUTs, 16 x 4 bits of memory four, and the logic that writes them takes the place of two more.
+        "LUT4": (count["LUT4"] + 2 * count["CCU2C"] + 6 * count["TRELLIS_DPR16X4"], device.luts),
+        "flip-flops": (cells.get("TRELLIS_FF", 0), device.luts),
+        "DSPs": (cells.get("MULT18X18D", 0), device.dsps),
+        "block RAMs": (cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0), device.block_rams),
+    }
+    over = [f"{need:,} {name} of {there:,}" for name, (need, there) in needs.items() if need > there]
+    if over:
+        raise BuildFailed(f"the design does not fit: it needs {', '.join(over)}")
+
+
+def check_timing(usage):
+    """Raise `BuildFailed` if a clock is not met."""
+    missed = [
+        f"{name} {clock.met:.1f} of {clock.asked:.1f} MHz"
+        for name, clock in usage.clocks.items()
+        if clock.met < clock.asked
+    ]
+    if missed:
+        raise BuildFailed(f"timing is not met: {', '.join(missed)}")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens per second of a configuration at a clock: cycles per token are measured, in the compiled simulation of the chip.
+
+The memory of that simulation has the latency of the board's and is never busy with anything else; an SDRAM refreshes for
+about 1.4 % of the time. Results are kept in the cache, under all that they depend on.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["MODELS", "Speed", "measure_speed"]
+
+_TOKENS = {"demo": 16, "15M shape": 2}
+_SHAPE_15M = {
+    "dim": 288,
+    "hidden_dim": 768,
+    "n_layers": 6,
+    "n_heads": 6,
+    "n_kv_heads": 6,
+    "vocab_size": 32000,
+    "max_seq_len": 256,
+}
+
+MODELS = (("demo", "int8"), ("demo", "int4"), ("15M shape", "int8"), ("15M shape", "int4"))
+"""Models and formats of weights that a build reports on. The 15M shape is that of stories15M, with random weights."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Cycles per token of a model, without its clock."""
+
+    model: str
+    weights: str
+    cycles_per_token: float
+
+    def tokens_per_second(self, clock_hz):
+        """At this clock."""
+        return clock_hz / self.cycles_per_token
+
+
+def measure_speed(config, latency, *, models=MODELS, say=None):
+    """Measure each of `models`, from the beginning of a text; returns a list of `Speed`.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    latency : int
+        Of the memory, in cycles.
+    models : pairs of str
+        Name and format of weights.
+    say : callable(str), optional
+
+    Raises
+    ------
+    UserError
+        If there is no C++ compiler for the simulation.
+    """
+    return [Speed(name, weights, _measure(config, latency, name, weights, say)) for name, weights in models]
+
+
+def _measure(config, latency, name, weights, say):
+    from tepin import verilator
+    from tepin_host.compiler import Request, compile_model
+    from tepin_host.runtime import Report, run_rtl
+    from tepin_host.simulation import ChipSimulator, build_simulator
+    from tepin_host.simulation.build import chip_verilog
+
+    text = chip_verilog(config, progress=say)
+    executable = compile_model(_model(name), config, weights=weights)
+    request = Request([1], _TOKENS[name], stop=())
+    memory = executable.memory(request)
+    program = np.asarray(executable.program, "<u4").tobytes()
+
+    def build(directory):
+        if say:
+            say(f"measuring cycles per token of {name}, {weights} weights")
+        simulator = ChipSimulator(
+            config, memory, latency=latency, library=build_simulator(config, progress=say)
+        )
+        report = Report()
+        for _ in run_rtl(executable, request, report, simulator):
+            pass
+        (directory / "speed.json").write_text(json.dumps(report.cycles_per_token))
+
+    key = verilator.content_key(text, program, memory.tobytes(), str(latency))
+    return json.loads((verilator.cached_build("speed", key, build) / "speed.json").read_text())
+
+
+def _model(name):
+    from tepin_host.models import demo_model_path, load_model
+
+    return load_model(demo_model_path()) if name == "demo" else _random_model(name, _SHAPE_15M)
+
+
+def _random_model(name, shape):
+    """A model of this shape. What its weights are makes no difference to the time that it takes."""
+    from tepin_host.models import LAYER_TENSORS, Layer, Model, ModelConfig, tensor_shapes
+
+    config = ModelConfig(**shape)
+    rng = np.random.default_rng(1)
+    shapes = tensor_shapes(config)
+
+    def tensor(tensor_name):
+        size = shapes[tensor_name]
+        scale = 1 / np.sqrt(size[-1]) if len(size) > 1 else 1
+        return (scale * rng.standard_normal(size, np.float32)).astype(np.float32)
+
+    return Model(
+        name=name,
+        config=config,
+        embedding=tensor("embedding"),
+        layers=tuple(
+            Layer(**{entry: tensor(entry) for entry in LAYER_TENSORS}) for _ in range(config.n_layers)
+        ),
+        final_norm=tensor("final_norm"),
+        classifier=None,
+    )
