@@ -29,8 +29,8 @@ class SdramController(wiring.Component):
 
     A reset leaves the contents of the part undefined, since no row is refreshed while it powers up again.
 
-    Reading a word takes 9 + CAS latency + `read_delay` cycles from its address to its beat if its row is open, and words of
-    queued bursts follow without gaps.
+    From an address to its first beat take 11 + CAS latency + `read_delay` cycles if the row is open, and tRCD and tRP more if
+    it is not; the words of queued bursts follow without gaps. From the last beat of a write to its answer take 14 cycles.
 
     Parameters
     ----------

@@ -46,8 +46,8 @@ class BankState(wiring.Component):
                 "row": In(row_bits),
                 "is_open": Out(1),
                 "open_row": Out(row_bits),
-                "settled": Out(1),
-                "closable": Out(1),
+                "settled": Out(1, init=1),
+                "closable": Out(1, init=1),
             }
         )
 
@@ -55,23 +55,24 @@ class BankState(wiring.Component):
         m = Module()
         timing = self._timing
         hold_row = max(timing.ras, timing.rc - timing.rp)
+        # The outputs are registers beside the counters: what is picked in a cycle hangs on them.
         settling = Signal(range(max(timing.rcd, timing.rp)))
         holding = Signal(range(max(hold_row, timing.wr, timing.rtp)))
-        m.d.comb += [self.settled.eq(settling == 0), self.closable.eq(holding == 0)]
 
         with m.If(self.activate):
-            m.d.sync += [settling.eq(timing.rcd - 1), self.is_open.eq(1), self.open_row.eq(self.row)]
+            m.d.sync += [settling.eq(timing.rcd - 1), self.settled.eq(timing.rcd == 1)]
+            m.d.sync += [self.is_open.eq(1), self.open_row.eq(self.row)]
         with m.Elif(self.precharge):
-            m.d.sync += [settling.eq(timing.rp - 1), self.is_open.eq(0)]
+            m.d.sync += [settling.eq(timing.rp - 1), self.settled.eq(timing.rp == 1), self.is_open.eq(0)]
         with m.Elif(~self.settled):
-            m.d.sync += settling.eq(settling - 1)
+            m.d.sync += [settling.eq(settling - 1), self.settled.eq(settling == 1)]
 
         with m.If(self.activate):
-            m.d.sync += holding.eq(hold_row - 1)
+            m.d.sync += [holding.eq(hold_row - 1), self.closable.eq(hold_row == 1)]
         with m.Elif(self.read & (holding < timing.rtp)):
-            m.d.sync += holding.eq(timing.rtp - 1)
+            m.d.sync += [holding.eq(timing.rtp - 1), self.closable.eq(timing.rtp == 1)]
         with m.Elif(self.write & (holding < timing.wr)):
-            m.d.sync += holding.eq(timing.wr - 1)
+            m.d.sync += [holding.eq(timing.wr - 1), self.closable.eq(timing.wr == 1)]
         with m.Elif(~self.closable):
-            m.d.sync += holding.eq(holding - 1)
+            m.d.sync += [holding.eq(holding - 1), self.closable.eq(holding == 1)]
         return m

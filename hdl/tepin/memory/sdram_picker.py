@@ -137,21 +137,23 @@ class CommandPicker(wiring.Component):
             ]
 
         # OPEN
-        row_quiet = Signal(range(timing.rrd), name="row_quiet")
+        row_quiet = Signal(range(timing.rrd))
+        row_allowed = Signal(init=1)  # by tRRD
         clash = Signal()
         closes, opens = Signal(), Signal()
         row_wanted = Signal()
         m.d.comb += [
             clash.eq(access_valid & (now.bank == ahead.bank)),
             closes.eq(is_open[ahead.bank] & closable[ahead.bank] & ~clash),
-            opens.eq(~is_open[ahead.bank] & settled[ahead.bank] & (row_quiet == 0)),
+            opens.eq(~is_open[ahead.bank] & settled[ahead.bank] & row_allowed),
             row_wanted.eq(open_valid & ~hit & ~self.stop & (closes | opens)),
         ]
 
         # ACCESS
         error = now.resp.as_value()[1]
-        pair = Signal()  # the next command is a READ of two words
-        final = Signal()  # it is the last one of the segment
+        plain = Signal()  # READ is what to issue
+        pair = Signal()  # the next READ is of two words
+        final = Signal()  # the next command ends the segment
         second = Signal()  # the second word of a pair is on its way
         second_beat = Signal(self.read_beat.shape())
         turning = Signal(range(timing.rtw))
@@ -160,8 +162,6 @@ class CommandPicker(wiring.Component):
         issue = Signal()
         row_command = Signal()
         m.d.comb += [
-            pair.eq(~now.write & ~error & ~now.column[0] & (now.left != 0)),
-            final.eq((now.left == 0) | (pair & (now.left == 1))),
             word_possible.eq(
                 access_valid
                 & ~second
@@ -175,13 +175,23 @@ class CommandPicker(wiring.Component):
             self.interrupted.eq(access_valid & ~error),
         ]
         with m.If(leave_open):
-            m.d.sync += [access_valid.eq(1), now.eq(ahead)]
+            even_read = ~ahead.write & ~ahead.resp.as_value()[1] & ~ahead.column[0]
+            m.d.sync += [
+                access_valid.eq(1),
+                now.eq(ahead),
+                plain.eq(~ahead.write & ~ahead.resp.as_value()[1]),
+                pair.eq(even_read & (ahead.left != 0)),
+                final.eq((ahead.left == 0) | (even_read & (ahead.left == 1))),
+            ]
         with m.Elif(finish):
             m.d.sync += access_valid.eq(0)
         with m.Elif(issue):
             m.d.sync += [
                 now.column.eq(now.column + 1 + pair),
                 now.left.eq(now.left - 1 - pair),
+                # Of what is left then, 1 or 2 words fewer. Reads are at an even word after any command.
+                pair.eq(plain & (now.left != Mux(pair, 2, 1))),
+                final.eq((now.left == Mux(pair, 2, 1)) | (plain & (now.left == Mux(pair, 3, 2)))),
             ]
         m.d.sync += second.eq(issue & pair)
         with m.If(issue):
@@ -224,9 +234,10 @@ class CommandPicker(wiring.Component):
             quiet = quiet & bank.closable
         m.d.comb += self.closable.eq(quiet)
         with m.If(activate):
-            m.d.sync += [row_quiet.eq(timing.rrd - 1), same_row.eq(same_row | ~reopen)]
-        with m.Elif(row_quiet != 0):
-            m.d.sync += row_quiet.eq(row_quiet - 1)
+            m.d.sync += [row_quiet.eq(timing.rrd - 1), row_allowed.eq(timing.rrd == 1)]
+            m.d.sync += same_row.eq(same_row | ~reopen)
+        with m.Elif(~row_allowed):
+            m.d.sync += [row_quiet.eq(row_quiet - 1), row_allowed.eq(row_quiet == 1)]
         with m.If(read):
             m.d.sync += [turning.eq(timing.rtw - 2), turned.eq(0)]
         with m.Elif(turning != 0):

@@ -14,6 +14,7 @@ from cocotbext.axi import AxiBus, AxiMaster
 from tepin.dma.axi import AXI4Signature
 from tepin.memory.sdram import SdramController
 from tepin.memory.sdram_parts import PARTS
+from tepin.memory.sdram_pins import SdramPins
 from tepin_testbench.models import sdram as model
 from tepin_testbench.runner import parameters, run_cocotb
 from tepin_testbench.stream import start
@@ -26,12 +27,12 @@ SMALL_16 = replace(PARTS["ulx3s"], row_bits=6, refreshes=64, t_ref=500_000)
 SMALL_32 = replace(PARTS["colorlight"], row_bits=6, refreshes=32, t_ref=500_000, t_rc=95)
 SHAPES = {
     "narrow": {"part": SMALL_16},
-    "wide": {"part": SMALL_32, "cas_latency": 2},
+    "wide": {"part": SMALL_32, "cas_latency": 2, "read_delay": 1},
 }
 
 
 class SdramSystem(wiring.Component):
-    """Controller and part.
+    """Controller and part, whose data come `read_delay` cycles later than they would.
 
     Members
     -------
@@ -61,8 +62,18 @@ class SdramSystem(wiring.Component):
         m = Module()
         m.submodules.controller = controller = self.controller
         violations = Signal(len(model.VIOLATIONS))
+        part_pins = SdramPins(controller.part).create()
+        for name, member in SdramPins(controller.part).members.items():
+            if member.flow == Out:
+                m.d.comb += getattr(part_pins, name).eq(getattr(controller.pins, name))
+        words = part_pins.dq_i
+        for stage in range(controller.read_delay):
+            later = Signal.like(words, name=f"words{stage}")
+            m.d.sync += later.eq(words)
+            words = later
+        m.d.comb += controller.pins.dq_i.eq(words)
         m.submodules.model = model.sdram_model(
-            controller.pins,
+            part_pins,
             controller.part,
             controller.timing,
             error=Signal(name="error"),

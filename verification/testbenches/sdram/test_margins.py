@@ -19,7 +19,7 @@ UNFELT = {"narrow": ["T_RC"], "wide": ["T_RAS"]}
 ONCE = "T_POWER_UP"
 
 
-@pytest.mark.parametrize("shape", ["narrow", "wide"])
+@pytest.mark.parametrize("shape", ["narrow", pytest.param("wide", marks=pytest.mark.slow)])
 def test_margins(shape):
     run(__name__, shape=shape, test_filter="stricter_part")
 

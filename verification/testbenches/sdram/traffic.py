@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bare AXI master that keeps the SDRAM controller as busy as it can: quick to simulate, and it looks at no data."""
+"""A bare AXI master that keeps the SDRAM controller as busy as it can, and is quick to simulate."""
 
 from collections import deque
 
@@ -18,6 +18,10 @@ class Traffic:
         Bursts to come. A test fills them at any time.
     read_beats, written_beats : int
         Beats that have come back, and those of answered bursts.
+    words : deque of (data, strobes)
+        Beats to write; zeros when there are none.
+    read_words : list
+        Data of the beats that have come back.
     """
 
     def __init__(self, dut, beat):
@@ -25,12 +29,12 @@ class Traffic:
         self.beat = beat
         self.reads, self.writes = deque(), deque()
         self.read_beats = self.written_beats = 0
+        self.words, self.read_words = deque(), []
         self._write_data = deque()  # beats of each burst whose address has been taken
         self._unanswered = deque()
         for channel in ("ar", "aw"):
             getattr(dut, f"s_axi_{channel}size").value = beat.bit_length() - 1
             getattr(dut, f"s_axi_{channel}burst").value = 1
-        dut.s_axi_wstrb.value = (1 << beat) - 1
         dut.s_axi_rready.value = 1
         dut.s_axi_bready.value = 1
         cocotb.start_soon(self._addresses("ar", self.reads))
@@ -59,11 +63,15 @@ class Traffic:
 
     async def _data(self):
         dut = self.dut
+        every = (1 << self.beat) - 1
         while True:
             while not self._write_data:
                 dut.s_axi_wvalid.value = 0
                 await RisingEdge(dut.clk)
             for left in reversed(range(self._write_data.popleft())):
+                data, strobes = self.words.popleft() if self.words else (0, every)
+                dut.s_axi_wdata.value = data
+                dut.s_axi_wstrb.value = strobes
                 dut.s_axi_wvalid.value = 1
                 dut.s_axi_wlast.value = int(left == 0)
                 await RisingEdge(dut.clk)
@@ -76,5 +84,6 @@ class Traffic:
             await RisingEdge(dut.clk)
             if dut.s_axi_rvalid.value == 1:
                 self.read_beats += 1
+                self.read_words.append(int(dut.s_axi_rdata.value))
             if dut.s_axi_bvalid.value == 1:
                 self.written_beats += self._unanswered.popleft()
