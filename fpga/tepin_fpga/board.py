@@ -65,8 +65,8 @@ class Board:
         By port of the top level; see above.
     config : str
         Configuration as on the command line, if the user does not give one.
-    system : callable(ChipConfig, clock_hz)
-        Makes the component that the board runs.
+    system : callable(ChipConfig, clock_hz, *, span=None)
+        Makes the component that the board runs; `span` as of `tepin_host.selftest.self_test_program`.
     latency : int
         Cycles of the memory from a read's address to its first data, for estimates of speed.
     loader : str

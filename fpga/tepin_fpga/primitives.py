@@ -15,6 +15,7 @@ __all__ = ["Primitives", "block_rams", "check_primitives", "count_primitives", "
 _PART = 18  # bits of an operand of a DSP block
 _BLOCK_RAM = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 _BLOCK_RAM_COST, _LUT_RAM_COST = 64, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
+_SYSTEM = "system"  # what the top level calls it
 _DSP_CELLS = ("MULT18X18D",)
 _BLOCK_RAM_CELLS = ("DP16KD", "PDPW16KD")
 
@@ -46,28 +47,43 @@ def block_rams(width, depth):
 
 
 def expected_primitives(config):
-    """What a `ChipConfig` makes of each block: a dictionary from path to `Primitives`, blocks without any left out."""
+    """What a `tepin.system.System` with this `ChipConfig` has in each block.
+
+    Returns
+    -------
+    dict from str to Primitives
+        By path below the system. Blocks without any are left out.
+    """
     significand = _multiplier(24, 24)
     special = _multiplier(24, 36) + _multiplier(18, 16) + _multiplier(24, 28) + _multiplier(27, 33)
     words = config.line_bytes // 4
+    fifo_words = config.weight_fifo_bytes // config.fifo_word_bytes
     load_beats = 1 << (min(16 * config.outstanding, 256) - 1).bit_length()
     blocks = {
-        "controller.fetch": Primitives(0, block_rams(32, config.program_words)),
-        "controller.queues": Primitives(0, 5 * block_rams(32, config.queue_words)),
-        "controller.tokens": Primitives(0, block_rams(32, config.token_fifo_depth)),
-        "controller.sequencer": Primitives(_multiplier(16, 16)),
-        "dma.indices": Primitives(3 * _multiplier(16, 16)),
-        "dma.loads": Primitives(0, block_rams(config.port_width + 1, load_beats)),
-        "dma.weights": Primitives(
-            0, block_rams(8 * config.fifo_word_bytes, config.weight_fifo_bytes // config.fifo_word_bytes)
+        "chip.controller.fetch": Primitives(0, block_rams(32, config.program_words)),
+        "chip.controller.queues": Primitives(0, 5 * block_rams(32, config.queue_words)),
+        "chip.controller.tokens": Primitives(0, block_rams(32, config.token_fifo_depth)),
+        "chip.controller.sequencer": Primitives(_multiplier(16, 16)),
+        "chip.dma.indices": Primitives(3 * _multiplier(16, 16)),
+        "chip.dma.loads": Primitives(0, block_rams(config.port_width + 1, load_beats)),
+        "chip.dma.weights": Primitives(0, block_rams(8 * config.fifo_word_bytes, fifo_words)),
+        "chip.matmul.array": Primitives(
+            config.rows * config.columns * _multiplier(config.activation_width, 8)
         ),
-        "matmul.array": Primitives(config.rows * config.columns * _multiplier(config.activation_width, 8)),
-        "matmul.accumulator": Primitives(0, 2 * config.columns * block_rams(41, config.accumulator_rows)),
-        "matmul.drain": Primitives(2 * significand),
-        "vector": Primitives(config.lanes * (significand + special), config.lanes * block_rams(72, 512)),
-        "scratchpad": Primitives(
+        "chip.matmul.accumulator": Primitives(
+            0, 2 * config.columns * block_rams(41, config.accumulator_rows)
+        ),
+        "chip.matmul.drain": Primitives(2 * significand),
+        "chip.vector": Primitives(config.lanes * (significand + special), config.lanes * block_rams(72, 512)),
+        "chip.scratchpad": Primitives(
             0, config.scratchpad_banks * words * block_rams(32, config.bank_bytes // config.line_bytes)
         ),
+        # Beats of the memory that wait: read ones with identifier, response and end, to be written ones with their mask.
+        "controller": Primitives(
+            0, block_rams(config.port_width + 4, 64) + block_rams(config.port_width + config.port_bytes, 512)
+        ),
+        # Bytes that have come in, and payloads of frames.
+        "host": Primitives(0, block_rams(8, 2048) + block_rams(8, 1024)),
     }
     return {name: entry for name, entry in blocks.items() if entry != Primitives()}
 
@@ -80,7 +96,7 @@ def count_primitives(module, blocks):
     module : dict
         The flattened top module, in Yosys' JSON. Cells are called by their path.
     blocks : iterable of str
-        Paths, below any others, to sort cells by.
+        Paths below the system to sort cells by.
 
     Returns
     -------
@@ -91,7 +107,7 @@ def count_primitives(module, blocks):
     for name, cell in module["cells"].items():
         found = Primitives(cell["type"] in _DSP_CELLS, cell["type"] in _BLOCK_RAM_CELLS)
         if found != Primitives():
-            block = next((entry for entry in blocks if f".{entry}." in f".{name}."), "elsewhere")
+            block = next((entry for entry in blocks if name.startswith(f"{_SYSTEM}.{entry}.")), "elsewhere")
             result[block] = result.get(block, Primitives()) + found
     return result
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tepin_host.errors import UserError
+
 __all__ = ["MODELS", "Speed", "measure_speed"]
 
 _TOKENS = {"demo": 16, "15M shape": 2}
@@ -29,15 +31,16 @@ MODELS = (("demo", "int8"), ("demo", "int4"), ("15M shape", "int8"), ("15M shape
 
 @dataclass(frozen=True)
 class Speed:
-    """Cycles per token of a model, without its clock."""
+    """Cycles per token of a model, without its clock; None and a `problem` if the chip cannot run it."""
 
     model: str
     weights: str
-    cycles_per_token: float
+    cycles_per_token: float | None
+    problem: str = ""
 
     def tokens_per_second(self, clock_hz):
         """At this clock."""
-        return clock_hz / self.cycles_per_token
+        return clock_hz / self.cycles_per_token if self.cycles_per_token else None
 
 
 def measure_speed(config, latency, *, models=MODELS, say=None):
@@ -57,25 +60,37 @@ def measure_speed(config, latency, *, models=MODELS, say=None):
     UserError
         If there is no C++ compiler for the simulation.
     """
-    return [Speed(name, weights, _measure(config, latency, name, weights, say)) for name, weights in models]
+    from tepin_host.compiler import compile_model
+
+    result = []
+    for name, weights in models:
+        try:
+            executable = compile_model(_model(name), config, weights=weights)
+        except UserError as error:
+            result.append(Speed(name, weights, None, str(error)))
+            continue
+        cycles = _measure(executable, latency, f"{name}, {weights} weights", _TOKENS[name], say)
+        result.append(Speed(name, weights, cycles))
+    return result
 
 
-def _measure(config, latency, name, weights, say):
+def _measure(executable, latency, name, tokens, say):
+    """Cycles per token, from the cache or from a simulation of `tokens` tokens."""
     from tepin import verilator
-    from tepin_host.compiler import Request, compile_model
+    from tepin_host.compiler import Request
     from tepin_host.runtime import Report, run_rtl
     from tepin_host.simulation import ChipSimulator, build_simulator
     from tepin_host.simulation.build import chip_verilog
 
+    config = executable.plan.config
     text = chip_verilog(config, progress=say)
-    executable = compile_model(_model(name), config, weights=weights)
-    request = Request([1], _TOKENS[name], stop=())
+    request = Request([1], tokens, stop=())
     memory = executable.memory(request)
     program = np.asarray(executable.program, "<u4").tobytes()
 
     def build(directory):
         if say:
-            say(f"measuring cycles per token of {name}, {weights} weights")
+            say(f"measuring cycles per token: {name}")
         simulator = ChipSimulator(
             config, memory, latency=latency, library=build_simulator(config, progress=say)
         )
@@ -107,13 +122,14 @@ def _random_model(name, shape):
         scale = 1 / np.sqrt(size[-1]) if len(size) > 1 else 1
         return (scale * rng.standard_normal(size, np.float32)).astype(np.float32)
 
+    embedding = tensor("embedding")
     return Model(
         name=name,
         config=config,
-        embedding=tensor("embedding"),
+        embedding=embedding,
         layers=tuple(
             Layer(**{entry: tensor(entry) for entry in LAYER_TENSORS}) for _ in range(config.n_layers)
         ),
         final_norm=tensor("final_norm"),
-        classifier=None,
+        classifier=embedding,
     )

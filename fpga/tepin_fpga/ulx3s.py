@@ -44,11 +44,14 @@ def _pins():
     return pins
 
 
-def _system(config, clock_hz):
+def _system(config, clock_hz, *, span=None):
     from tepin.memory.sdram_parts import PARTS
     from tepin.system import System
+    from tepin_host.selftest import self_test_program
 
-    return System(config, clock_hz=clock_hz, baud=_BAUD, part=PARTS["ulx3s"])
+    part = PARTS["ulx3s"]
+    program = self_test_program(config, memory_bytes=part.bytes, span=span)
+    return System(config, clock_hz=clock_hz, baud=_BAUD, part=part, boot_program=program)
 
 
 def _board(size, **others):

@@ -74,12 +74,17 @@ def _print(board, config, built, speeds):
     what = f"{config.describe()} hash={config.hash:08x}"
     models = Table("model", "weights", "cycles per token", "tokens/s", "chip", box=box.SIMPLE_HEAD)
     for speed in speeds:
-        rate = f"{speed.tokens_per_second(built.clock_hz):,.2f}"
-        models.add_row(speed.model, speed.weights, f"{speed.cycles_per_token:,.0f}", rate, what)
+        figures = ("too large", "")
+        if not speed.problem:
+            figures = f"{speed.cycles_per_token:,.0f}", f"{speed.tokens_per_second(built.clock_hz):,.2f}"
+        models.add_row(speed.model, speed.weights, *figures, what)
     for table in (resources, clocks, models):
         for column in table.columns[1:]:
             column.justify = "right"
         print_table(table)
+    for speed in speeds:
+        if speed.problem:
+            print(f"{speed.model}, {speed.weights} weights: {speed.problem}")
     print(f"{built.bitstream}: {board.title}, {built.clock_hz / 1e6:g} MHz")
 
 

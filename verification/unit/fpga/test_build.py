@@ -60,7 +60,11 @@ def tools(monkeypatch):
         monkeypatch.setattr(tepin_fpga.flow, step, getattr(tools, step))
     monkeypatch.setattr(tepin_fpga.board, "find_board", lambda name: small_board(name, clock_hz=100_000_000))
     monkeypatch.setattr(tepin_fpga.build, "expected_primitives", lambda config: EXPECTED)
-    speeds = [Speed("demo", "int8", 250_000.0), Speed("demo", "int4", 100_000.0)]
+    speeds = [
+        Speed("demo", "int8", 250_000.0),
+        Speed("demo", "int4", 100_000.0),
+        Speed("15M shape", "int8", None, "no room"),
+    ]
     monkeypatch.setattr(tepin_fpga.speed, "measure_speed", lambda config, latency, *, say: speeds)
     return tools
 
@@ -85,7 +89,8 @@ def test_build(capsys, tools, tmp_path):
     assert result["resources"]["DSP"] == {"used": 1, "available": 2000, "free": 1999}
     assert result["clocks_mhz"]["clk"] == {"asked": 100.0, "reached": 120.0, "met": 120.0}
     assert result["primitives"]["multiplier"] == {"dsps": 1, "block_rams": 0}
-    assert [entry["tokens_per_second"] for entry in result["speed"]] == [400, 1000]
+    assert [entry["tokens_per_second"] for entry in result["speed"]] == [400, 1000, None]
+    assert "15M shape, int8 weights: no room\n" in out
 
 
 def test_clock_is_what_the_pll_makes(capsys, tools, tmp_path):

@@ -38,7 +38,7 @@ def test_expected_primitives_follow_the_configuration():
         return sum(expected_primitives(parse_config(text)).values(), Primitives())
 
     board = total("board")
-    assert board == Primitives(110, 36)  # as synthesised
+    assert board == Primitives(110, 40)  # as synthesised
     assert total("board,rows=4").dsps == board.dsps - 32
     assert total("board,lanes=4") == board + Primitives(2 * 17, 2 * 2)
     assert total("board,scratchpad_bytes=65536").block_rams == board.block_rams + 16
@@ -59,7 +59,7 @@ GOOD = [
     ("system.chip.scratchpad.bank_0.words_0.0.0", "DP16KD"),
     ("system.chip.scratchpad.bank_0.address", "TRELLIS_FF"),
 ]
-EXPECTED = {"matmul.array": Primitives(2, 0), "scratchpad": Primitives(0, 1)}
+EXPECTED = {"chip.matmul.array": Primitives(2, 0), "chip.scratchpad": Primitives(0, 1)}
 
 
 def test_counting():
@@ -72,7 +72,7 @@ def test_what_was_optimised_away_is_an_error():
         check_primitives(netlist(*GOOD[1:]), EXPECTED)
     assert str(error.value) == (
         "synthesis has changed what the configuration says: "
-        "matmul.array has 1 DSPs and 0 block RAMs instead of 2 DSPs and 0 block RAMs"
+        "chip.matmul.array has 1 DSPs and 0 block RAMs instead of 2 DSPs and 0 block RAMs"
     )
 
 

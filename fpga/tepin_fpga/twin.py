@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boards' twins: simulations of what `tepin build` makes bitstreams of, from the system's pins inwards.
+
+The Verilog is that of the bitstream's `tepin_system` at the board's own clock, but for one thing: the self test's program in
+it covers fewer bytes of the memory.
+"""
+
+import contextlib
+
+from tepin_fpga.board import all_boards
+from tepin_fpga.pll import solve_pll
+from tepin_host.boards import BoardTwin
+
+__all__ = ["SPAN", "twins"]
+
+SPAN = 8192
+"""Bytes of the memory that the self test tests one by one: milliseconds of the board are minutes here."""
+
+
+def twins():
+    """`BoardTwin` of every board, by name."""
+    return {
+        name: BoardTwin(config=board.config, start=_starter(board)) for name, board in all_boards().items()
+    }
+
+
+def _starter(board):
+    @contextlib.contextmanager
+    def start(config, progress=None):
+        from tepin_host.simulation.twin import SdramModel, build_twin, start_twin
+        from tepin_testbench.models import sdram
+
+        pll = solve_pll(board.oscillator_hz, board.clock_hz, phase=board.sdram_phase)
+        model = SdramModel(sdram.SOURCE, sdram.model_parameters, sdram.VIOLATIONS)
+        system = board.system(config, round(pll.output_hz), span=SPAN)
+        with start_twin(build_twin(system, model, progress=progress), model) as chip:
+            yield chip
+
+    return start
