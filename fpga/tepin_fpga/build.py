@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tepin_fpga import flow
-from tepin_fpga.ecp5 import LIMITS_HZ
+from tepin_fpga.ecp5 import DEVICES, LIMITS_HZ
 from tepin_fpga.pins import constraints
 from tepin_fpga.pll import solve_pll
 from tepin_fpga.primitives import Primitives, check_primitives, expected_primitives
-from tepin_fpga.report import Usage, check_timing, parse_report
+from tepin_fpga.report import BuildFailed, Usage, check_fits, check_timing, parse_report
 from tepin_fpga.tools import TOOLS
 from tepin_fpga.top import SYSTEM, TOP, top_verilog
 from tepin_host.errors import UserError
@@ -91,6 +91,8 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
         for path in directory.iterdir():
             if path.name not in names:
                 path.unlink()
+        if failure and not any(directory.iterdir()):
+            raise failure
     if failure:
         raise failure
     return Built(Path(output) / names[-1], round(pll.output_hz), usage, primitives)
@@ -102,6 +104,10 @@ def _build(board, config, pll, directory, seed, say, expected):
 
     from tepin import verilog
 
+    primitives = expected_primitives(config) if expected is None else expected
+    total = sum(primitives.values(), Primitives())
+    # Before minutes of synthesis.
+    check_fits({"MULT18X18D": total.dsps, "DP16KD": total.block_rams}, DEVICES[board.device])
     say(f"{board.title}: {float(pll.output_hz) / 1e6:g} MHz, {config.describe()} hash={config.hash:08x}")
     say("generating Verilog")
     system = board.system(config, round(pll.output_hz))
@@ -119,7 +125,6 @@ def _build(board, config, pll, directory, seed, say, expected):
         register=[port for port, pins in board.pins.items() if pins.registered],
         say=say,
     )
-    primitives = expected_primitives(config) if expected is None else expected
     check_primitives(json.loads((directory / "design.json").read_text())["modules"][TOP], primitives)
     report = flow.route(
         directory,
@@ -131,16 +136,14 @@ def _build(board, config, pll, directory, seed, say, expected):
         say=say,
     )
     usage = parse_report(report, LIMITS_HZ[board.speed])
-    check_total(usage, sum(primitives.values(), Primitives()))
+    _check_total(usage, total)
     check_timing(usage)
     flow.pack(directory, f"{board.name}.bit", say=say)
     return usage, primitives
 
 
-def check_total(usage, expected):
+def _check_total(usage, expected):
     """Raise `BuildFailed` unless what was placed is what the configuration says."""
-    from tepin_fpga.report import BuildFailed
-
     found = Primitives(usage.resources["DSP"].used, usage.resources["block RAM"].used)
     if found != expected:
         raise BuildFailed(f"{found} were placed, the configuration has {expected}")

@@ -137,6 +137,14 @@ def test_failed_build_leaves_logs_and_no_bitstream(capsys, tools, tmp_path, fail
     assert (tmp_path / "yosys.log").read_text() == "synthesised" and (tmp_path / "mine.txt").exists()
 
 
+def test_what_cannot_fit_is_told_at_once(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(tepin_fpga.flow, "synthesise", lambda *a, **k: pytest.fail("the work began"))
+    status, out, err = outcome(capsys, "build", "ulx3s-25f", "--config", "sim", "-o", tmp_path / "out")
+    assert (status, out) == (1, "")
+    assert err.startswith("tepin: error: the design does not fit: it needs ") and " DSPs of 28" in err
+    assert snapshot(tmp_path) == {}
+
+
 def test_other_failures_leave_nothing(capsys, monkeypatch, tools, tmp_path):
     monkeypatch.setattr(tepin_fpga.flow, "pack", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     assert outcome(capsys, "build", NAME, "-o", tmp_path / "out")[0] == 130
