@@ -119,6 +119,16 @@ async def test_integer_sums_in_range(dut):
         await driver.compare(command)
         assert not np.isnan(driver.expected[4000:4004].view("<f4")[0])
 
+    # A large sum with bits down to the last one, 2**-40, on which its rounding depends.
+    values = np.where(rng.random(SIZE // 4) < 0.9, rng.uniform(1.2, 2, SIZE // 4), 2.0**-17).astype("<f4")
+    values.view("<u4")[:] |= 1
+    await driver.load(values.view(np.uint8))
+    commands = [
+        Command(a=vector(0), n=n, reduction=Reduction.FIXED_SUM, result=4088) for n in range(990, 1020)
+    ]
+    await driver.execute(commands)
+    await driver.compare(commands)
+
 
 @cocotb.test()
 async def test_sums_of_falling_lengths(dut):
@@ -156,6 +166,18 @@ async def test_long_rows_and_single_elements(dut):
         )
     await driver.execute(commands)
     await driver.compare(commands)
+
+
+@cocotb.test()
+async def test_very_long_row(dut):
+    """More elements than 16 bits count, without reading and writing a scratchpad of that size."""
+    driver = await Driver.create(dut, parameters())
+    await driver.load(fill(options.generator("very long"), SIZE, "unit"))
+    command = Command(
+        Function.MUL, a=scalar(0), b=scalar(4), n=65_536 + 300, reduction=Reduction.SUM, result=8
+    )
+    await driver.execute([command])
+    await driver.compare(command)
 
 
 @cocotb.test()
