@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives a chip through its registers, wherever it is: in a simulation, or at the end of a wire.
 
-The other side is anything with `read(offset) -> int` and `write(offset, value)`.
+The other side is anything with `read(offset) -> int` and `write(offset, value)`. One to which every access is a long way may
+have `read_many(offset, count)`, of consecutive registers, and `write_many(offset, values)`, to one register, as well.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from tepin.isa import ISA_VERSION, ErrorCode
 from tepin_host.errors import UserError
 
 __all__ = ["ChipDriver", "ChipError"]
+
+_HALT_READS = 1000  # of STATUS: many times as long as the memory takes to finish what it has begun
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,24 @@ class ChipDriver:
     def load_program(self, words):
         """Fill the program memory from word 0."""
         self.write("PROGRAM_ADDRESS", 0)
+        if hasattr(self._registers, "write_many"):
+            self._registers.write_many(register("PROGRAM_DATA").offset, words)
+            return
         for word in words:
             self.write("PROGRAM_DATA", word)
+
+    def halt(self):
+        """Stop the program that may be running, and drop the tokens that it has left."""
+        busy, valid = self._field("STATUS", "busy"), self._field("TOKEN", "valid")
+        if self.read("STATUS") & busy:
+            self.write("CONTROL", self._field("CONTROL", "stop"))
+        for _ in range(_HALT_READS):
+            if not self.read("STATUS") & busy:
+                break
+        else:
+            raise UserError("the chip does not stop: its memory does not answer; reset it")
+        while self.read("TOKEN") & valid:
+            pass
 
     def start(self, *, read, write, pc=0):
         """Start the program.
@@ -105,4 +124,9 @@ class ChipDriver:
 
     def counters(self):
         """Performance counters of the last program, by name in lower case."""
-        return {name.lower(): self.read(f"{name}_LO") | self.read(f"{name}_HI") << 32 for name, _ in COUNTERS}
+        if hasattr(self._registers, "read_many"):
+            first = register(f"{COUNTERS[0][0]}_LO").offset
+            words = iter(self._registers.read_many(first, 2 * len(COUNTERS)))
+        else:
+            words = (self.read(f"{name}_{half}") for name, _ in COUNTERS for half in ("LO", "HI"))
+        return {name.lower(): next(words) | next(words) << 32 for name, _ in COUNTERS}

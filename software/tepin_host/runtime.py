@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs an `Executable`: on the simulated chip, or on the functional simulator.
+"""Runs an `Executable`: on the simulated chip, on a real one, or on the functional simulator.
 
-Both yield the tokens as they come and leave a `Report`. They agree in every bit of every logit, which the hash in the
-report shows.
+All yield the tokens as they come and leave a `Report`. The simulations agree in every bit of every logit, which the hash in
+the report shows; a real chip keeps its logits to itself.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
-__all__ = ["Report", "run_reference", "run_rtl"]
+__all__ = ["Report", "load_device", "run_device", "run_reference", "run_rtl"]
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Report:
     Members
     -------
     tokens : list of int
-    logits : float32 [tokens, vocabulary]
-        From which each token was chosen.
+    logits : float32 [tokens, vocabulary] or None
+        From which each token was chosen, if that was observed.
     first_token_cycles : int or None
         From the start to the first token.
     cycles_per_token : float or None
@@ -49,15 +49,20 @@ class Report:
 
     @property
     def logits_sha256(self):
-        """Hash of the logits as little-endian float32."""
+        """Hash of the logits as little-endian float32, or None."""
+        if self.logits is None:
+            return None
         return hashlib.sha256(self.logits.astype("<f4").tobytes()).hexdigest()
 
-    def _finish(self, executable, request, words):
-        """Fill in what follows from the tokens and the observed logits (float32 words in order)."""
+    def _observe(self, executable, words):
+        """Take over observed logits, float32 words in order."""
         vocabulary = executable.plan.model.vocab_size
         self.logits = np.asarray(words, "<f4")[: len(self.tokens) * vocabulary].reshape(
             len(self.tokens), vocabulary
         )
+
+    def _finish(self, executable, request):
+        """Fill in what follows from tokens and cycles."""
         plan, first = executable.plan, len(request.prompt) - 1
         positions = range(first + (len(self.tokens) > 1), first + len(self.tokens))
         if positions:
@@ -86,7 +91,8 @@ def run_reference(executable, request, report):
     except ProgramError as error:
         raise UserError(f"the program stopped with {error}") from error
     words = np.concatenate([y.reshape(-1) for y in simulator.observed]) if simulator.observed else []
-    report._finish(executable, request, words)
+    report._observe(executable, words)
+    report._finish(executable, request)
 
 
 def run_rtl(executable, request, report, simulator):
@@ -104,16 +110,84 @@ def run_rtl(executable, request, report, simulator):
     """
     driver = ChipDriver(simulator)
     driver.identify(executable.plan.config)
-    driver.load_program(executable.program)
-    driver.start(read=(0, executable.memory_bytes), write=(0, executable.memory_bytes))
+    _start(driver, executable)
     start = simulator.cycle
-    stamps, words = [], []
-    for token in driver.tokens(lambda: simulator.run(1 << 40)):
-        stamps.append(simulator.cycle - start)
+    words = []
+    for token in _tokens(
+        driver,
+        executable,
+        report,
+        wait=lambda: simulator.run(1 << 40),
+        elapsed=lambda: simulator.cycle - start,
+    ):
         words.append(simulator.observed())
-        report.tokens.append(_checked(token, executable))
         yield token
     words.append(simulator.observed())
+    report._observe(executable, np.concatenate(words).view("<f4"))
+    _conclude(driver, executable, request, report)
+
+
+def load_device(executable, request, chip, progress=None):
+    """Stop whatever a real chip does, and fill its memory for `run_device`.
+
+    Parameters
+    ----------
+    chip : SerialChip
+    progress : callable(fraction), optional
+
+    Raises
+    ------
+    UserError
+        If the chip is of another configuration, its memory is too small, or the line fails.
+    """
+    driver = ChipDriver(chip)
+    driver.identify(executable.plan.config)
+    if executable.memory_bytes > chip.identity.memory_bytes:
+        raise UserError(
+            f"the model takes {executable.memory_bytes:,} bytes of memory, the board has {chip.identity.memory_bytes:,}"
+        )
+    driver.halt()
+    # The KV cache behind the image needs no initial value.
+    chip.load(0, executable.memory(request)[: len(executable.image)], progress)
+
+
+def run_device(executable, request, report, chip):
+    """Yield the tokens of a chip on a board, real or simulated; `report` is filled in, for a real one but for the logits.
+
+    The cycles are those of the chip's counter, read with the tokens: a token that comes while the line is busy with the one
+    before it is stamped late by that much.
+
+    Parameters
+    ----------
+    chip : SerialChip
+        After `load_device`.
+
+    Raises
+    ------
+    UserError
+        As `run_rtl`; and if the line fails.
+    """
+    driver = ChipDriver(chip)
+    chip.begin()
+    _start(driver, executable)
+    yield from _tokens(driver, executable, report, wait=chip.wait, elapsed=lambda: chip.cycles)
+    if hasattr(chip, "observed"):  # a simulated board shows what a real one keeps to itself
+        report._observe(executable, chip.observed().view("<f4"))
+    _conclude(driver, executable, request, report)
+
+
+def _start(driver, executable):
+    driver.load_program(executable.program)
+    driver.start(read=(0, executable.memory_bytes), write=(0, executable.memory_bytes))
+
+
+def _tokens(driver, executable, report, *, wait, elapsed):
+    """Tokens up to the end of the program; `elapsed()` are the cycles from its start to the token just taken."""
+    stamps = []
+    for token in driver.tokens(wait):
+        stamps.append(elapsed())
+        report.tokens.append(_checked(token, executable))
+        yield token
     error = driver.error()
     if error:
         raise UserError(f"the chip stopped with {error}")
@@ -122,8 +196,11 @@ def run_rtl(executable, request, report, simulator):
         report.cycles_per_token = (
             (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else float(stamps[0])
         )
+
+
+def _conclude(driver, executable, request, report):
     counters = driver.counters()
     report.busy_cycles = {"total": counters["cycles"]} | {
         name.removesuffix("_busy"): cycles for name, cycles in counters.items() if name.endswith("_busy")
     }
-    report._finish(executable, request, np.concatenate(words).view("<f4"))
+    report._finish(executable, request)

@@ -15,6 +15,7 @@ __all__ = [
     "config_from_arguments",
     "given",
     "load_from_arguments",
+    "progress_bar",
 ]
 
 DEFAULTS = {"config": "sim", "weights": "int8", "activations": "int16"}
@@ -66,7 +67,7 @@ def compile_with_progress(model, config, arguments):
     """Compile, with a progress bar on standard error if somebody watches."""
     from tepin_host.compiler import compile_model
 
-    with _progress(f"compiling {model.name}") as progress:
+    with progress_bar(f"compiling {model.name}") as progress:
         return compile_model(
             model,
             config,
@@ -77,7 +78,8 @@ def compile_with_progress(model, config, arguments):
 
 
 @contextlib.contextmanager
-def _progress(title):
+def progress_bar(title):
+    """A bar on standard error if somebody watches: yields `progress(fraction)`, or None."""
     if not sys.stderr.isatty():
         yield None
         return

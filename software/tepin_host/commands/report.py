@@ -8,31 +8,30 @@ from tepin_host.commands.tables import print_table
 __all__ = ["print_report", "report_json"]
 
 
-def print_report(report, executable, latency, simulation):
+def print_report(report, executable, *, latency=None, speed=None):
     """Print the table.
 
     Parameters
     ----------
     report : tepin_host.runtime.Report
     executable : Executable
-    latency : int
-        Of the memory, in cycles.
-    simulation : (int, float) or None
-        Cycles simulated and seconds that it took, if the RTL ran.
+    latency : int, optional
+        Of the memory, in cycles, if that is known.
+    speed : (str, float), optional
+        What ran, such as "simulation", and its cycles per second, if there were cycles.
     """
     from rich import box
     from rich.table import Table
 
     plan = executable.plan
-    memory = f" latency={latency}" if simulation else ""
+    memory = f" latency={latency}" if latency else ""
     rows = {
         "model": f"{executable.name}, {plan.weights} weights, {plan.activations} activations",
         "chip": f"{plan.config.describe()}{memory} hash={plan.config.hash:08x}",
         "tokens": f"{len(report.tokens)}",
     }
-    if simulation and report.cycles_per_token:
-        cycles, seconds = simulation
-        speed = cycles / seconds
+    if speed and report.cycles_per_token:
+        name, rate = speed
         total = report.busy_cycles["total"]
         rows |= {
             "cycles per token": f"{report.cycles_per_token:,.0f}",
@@ -41,13 +40,14 @@ def print_report(report, executable, latency, simulation):
             "memory port": f"{report.port_utilisation:.1f} %",
             "array": f"{report.array_utilisation:.1f} %",
             **{
-                f"{name} busy": f"{100 * busy / total:.1f} %"
-                for name, busy in report.busy_cycles.items()
-                if name != "total"
+                f"{engine} busy": f"{100 * busy / total:.1f} %"
+                for engine, busy in report.busy_cycles.items()
+                if engine != "total"
             },
-            "simulation": f"{speed:,.0f} cycles/s, {speed / report.cycles_per_token:.1f} tokens/s",
+            name: f"{rate:,.0f} cycles/s, {rate / report.cycles_per_token:.1f} tokens/s",
         }
-    rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
+    if report.logits_sha256:
+        rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column("what", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
@@ -57,7 +57,10 @@ def print_report(report, executable, latency, simulation):
 
 
 def report_json(report, text):
-    """The results as JSON text. Cycles and utilisations are null, and no engine busy, where there is no time."""
+    """The results as JSON text. Cycles and utilisations are null, and no engine busy, where there is no time.
+
+    The hash is null where logits are not observed.
+    """
     result = {
         "tokens": report.tokens,
         "text": text,

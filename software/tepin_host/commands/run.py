@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tepin run``: a model writes, on the simulated chip."""
+"""``tepin run``: a model writes, on the simulated chip or on a real one."""
 
+import contextlib
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tepin.config import PRESETS
+from tepin.io.protocol import BAUD
 from tepin_host.commands import Command
 from tepin_host.commands.options import (
     add_model_arguments,
     compile_with_progress,
     config_from_arguments,
     load_from_arguments,
+    progress_bar,
 )
 from tepin_host.commands.report import print_report, report_json
 from tepin_host.errors import UserError
 
 __all__ = ["command"]
 
+_BACKENDS = ("rtl", "reference")
 _LATENCY = 100
 _MOST_LATENCY = 100_000
 
@@ -30,14 +35,22 @@ def _add_arguments(parser):
     )
     parser.add_argument("--tokenizer", metavar="FILE", help="tokenizer (default: the one beside the model)")
     parser.add_argument(
+        "--device",
+        metavar="DEVICE[,BAUD]",
+        help=f"a real chip on this serial port, such as /dev/ttyUSB0 (default: {BAUD} baud)",
+    )
+    parser.add_argument(
+        "--board", metavar="BOARD", help="the simulation of a whole board; 'tepin boards' lists them"
+    )
+    parser.add_argument(
         "--memory",
         metavar="WIDTH,LATENCY",
         help=f"memory port in bits and read latency in cycles (default: the configuration's width, {_LATENCY})",
     )
     parser.add_argument(
         "--backend",
-        choices=("rtl", "reference"),
-        default="rtl",
+        choices=_BACKENDS,
+        default=_BACKENDS[0],
         help="the compiled RTL, or the functional simulator (same bits, no cycles)",
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the sampling (default: 0)")
@@ -52,12 +65,12 @@ def _run(arguments):
     from tepin_host.runtime import Report
     from tepin_host.tokenizer import Decoder
 
-    with output_file(arguments.json) as write:
-        executable, request, tokenizer, latency = _prepare(arguments)
+    with output_file(arguments.json) as write, _device(arguments) as chip:
+        executable, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
-        tokens, simulator = _start(arguments.backend, executable, request, report, latency)
+        tokens, simulator = _start(arguments, chip, executable, request, report, latency)
         decoder = Decoder(tokenizer)
-        started = time.monotonic()
+        started, before = time.monotonic(), simulator.cycle if simulator else 0
         pieces = [decoder.decode(token) for token in request.prompt[1:]]
         print("".join(pieces), end="", flush=True)
         try:
@@ -69,12 +82,77 @@ def _run(arguments):
             raise
         pieces.append(decoder.finish())
         print(pieces[-1], flush=True)
-        seconds = time.monotonic() - started
-        print_report(report, executable, latency, (simulator.cycle, seconds) if simulator else None)
+        if simulator:
+            rate = (simulator.cycle - before) / (time.monotonic() - started)
+            print_report(report, executable, latency=latency, speed=("simulation", rate))
+        elif chip:
+            print_report(report, executable, speed=("device", chip.identity.clock_hz))
+        else:
+            print_report(report, executable)
         write(report_json(report, "".join(pieces)))
 
 
-def _prepare(arguments):
+@contextlib.contextmanager
+def _device(arguments):
+    """The chip that `--device` names, or that of the simulated `--board`, or None."""
+    given = [name for name in ("device", "board") if getattr(arguments, name) is not None]
+    if not given:
+        yield None
+        return
+    if len(given) > 1:
+        raise UserError("--device and --board exclude each other")
+    if arguments.backend != _BACKENDS[0]:
+        raise UserError(f"--{given[0]} and --backend exclude each other")
+    if arguments.memory is not None:
+        raise UserError(
+            f"--memory is for simulations of the chip alone; a {given[0]} has the memory that it has"
+        )
+    with _connect(arguments) as chip:
+        chip.await_self_test()
+        yield chip
+
+
+def _connect(arguments):
+    """Context manager of the chip on the device or on the simulated board."""
+    if arguments.board is None:
+        from tepin_host.serial import SerialChip, open_port
+
+        return SerialChip(open_port(arguments.device))
+    from tepin_host.boards import find_twin
+
+    twin = find_twin(arguments.board)
+    if arguments.config is None:
+        arguments.config = twin.config
+    return twin.start(config_from_arguments(arguments), progress=_say)
+
+
+def _say(message):
+    print(message, file=sys.stderr, flush=True)
+
+
+def _config(arguments, chip):
+    """The configuration asked for, or else that of the device."""
+    if chip is None:
+        return config_from_arguments(arguments)
+    found = chip.identity.config_hash
+    if arguments.config is not None:
+        config = config_from_arguments(arguments)
+        if config.hash != found:
+            raise UserError(
+                f"{chip.name}: the configuration of the device's chip is {found:08x}, "
+                f"--config {arguments.config} is {config.hash:08x}"
+            )
+        return config
+    for config in PRESETS.values():
+        if config.hash == found:
+            return config
+    raise UserError(
+        f"{chip.name}: the configuration of the device's chip is {found:08x}, which is no preset; "
+        "say with --config what its bitstream was built with"
+    )
+
+
+def _prepare(arguments, chip):
     """Executable, request, tokenizer and memory latency. Compiles last, when all that is quickly checked has been."""
     from tepin_host.compiler import Executable, Request
     from tepin_host.tokenizer import Tokenizer, find_tokenizer
@@ -86,9 +164,14 @@ def _prepare(arguments):
         executable = Executable.load(arguments.model)
         config, latency = _memory(arguments.memory, executable.plan.config)
         _check_agreement(arguments, config, executable.plan)
+        if chip and chip.identity.config_hash != config.hash:
+            raise UserError(
+                f"{chip.name}: the configuration of the device's chip is {chip.identity.config_hash:08x}, "
+                f"{arguments.model} was compiled for {config.hash:08x}; compile the model again"
+            )
         sizes, place = executable.plan.model, Path(arguments.model) / "map.json"
     else:
-        config, latency = _memory(arguments.memory, config_from_arguments(arguments))
+        config, latency = _memory(arguments.memory, _config(arguments, chip))
         model, place = load_from_arguments(arguments)
         sizes = model.config
     path = arguments.tokenizer
@@ -108,16 +191,20 @@ def _prepare(arguments):
     return executable, request, tokenizer, latency
 
 
-def _start(backend, executable, request, report, latency):
+def _start(arguments, chip, executable, request, report, latency):
     """The tokens to come, and the simulator of the RTL or None."""
-    from tepin_host.runtime import run_reference, run_rtl
+    from tepin_host.runtime import load_device, run_device, run_reference, run_rtl
 
-    if backend == "reference":
+    if chip is not None:
+        with progress_bar(f"loading {executable.name}") as progress:
+            load_device(executable, request, chip, progress)
+        return run_device(executable, request, report, chip), chip if arguments.board else None
+    if arguments.backend == "reference":
         return run_reference(executable, request, report), None
     from tepin_host.simulation import ChipSimulator, build_simulator
 
     config = executable.plan.config
-    library = build_simulator(config, progress=lambda message: print(message, file=sys.stderr, flush=True))
+    library = build_simulator(config, progress=_say)
     simulator = ChipSimulator(config, executable.memory(request), latency=latency, library=library)
     return run_rtl(executable, request, report, simulator), simulator
 
@@ -154,7 +241,7 @@ def _check_agreement(arguments, config, plan):
 
 
 command = Command(
-    help="let a model write, token by token, on the simulated chip",
+    help="let a model write, token by token, on the simulated chip or on a board",
     description=(
         "Compiles the model, simulates the chip's RTL cycle by cycle and prints the text as the tokens leave the chip, "
         "then what it took. The first run for a configuration compiles the simulation, which takes a minute or two."
