@@ -14,7 +14,7 @@ __all__ = ["Primitives", "block_rams", "check_primitives", "count_primitives", "
 
 _PART = 18  # bits of an operand of a DSP block
 _BLOCK_RAM = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
-_BLOCK_RAM_COST, _LUT_RAM_COST = 64, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
+_BLOCK_RAM_COST, _LUT_RAM_COST = 128, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
 _SYSTEM = "system"  # what the top level calls it
 _DSP_CELLS = ("MULT18X18D",)
 _BLOCK_RAM_CELLS = ("DP16KD", "PDPW16KD")
@@ -40,7 +40,11 @@ def _multiplier(a, b):
 
 
 def block_rams(width, depth):
-    """Block RAMs of a memory of `depth` words: 0 if LUTs are the cheaper place for it."""
+    """Block RAMs of a memory of `depth` words: 0 if LUTs are the cheaper place for it, as Yosys weighs them.
+
+    What decodes the address of a memory in LUTs is not weighed in here, so for one that is just below the limit Yosys may
+    choose otherwise.
+    """
     blocks = min(-(-width // wide) * -(-depth // deep) for wide, deep in _BLOCK_RAM)
     luts = -(-width // 4) * -(-depth // 16)
     return blocks if blocks * _BLOCK_RAM_COST < luts * _LUT_RAM_COST else 0
