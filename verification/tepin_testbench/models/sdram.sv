@@ -2,9 +2,9 @@
 //
 // Behavioural model of an SDR SDRAM that objects to every violation of its timing and protocol. Verilog-2005.
 //
-// All times are parameters in clock cycles. Pins have the names of the controller's, so its dq_o and dq_oe are inputs here, and dq_i
-// is what the part drives; between its words that is noise. Commands are sampled at the rising edge of clk, and a word that was read
-// can be sampled CAS latency edges after its READ.
+// All times are parameters in clock cycles. Pins have the names of the controller's: so its dq_o and dq_oe are inputs here, and
+// dq_i is what the part drives. Commands are sampled at the rising edge of clk, and a word that was read can be sampled CAS
+// latency edges after its READ. Between words there is noise on dq_i, and so there is in words that were never written.
 //
 // A violation sets its bit in `violations` for one cycle, sets `error` for good, and prints a line that begins with "sdram:" and
 // names the parameter. The bits are in the order of the localparams below, which sdram.py repeats.
@@ -12,11 +12,11 @@
 // `stricter` is for tests of whoever drives the model: bit n makes time n stricter, by one cycle if it is the time between two
 // commands, by a factor of two if it is one of the long ones. Zero otherwise.
 //
-// Not modelled, and objected to: auto-precharge, write bursts, interleaved bursts, full-page bursts, BURST TERMINATE, self refresh
-// and power-down.
+// Not modelled, and objected to: auto-precharge, write bursts, interleaved bursts, full-page bursts, BURST TERMINATE, self
+// refresh and power-down.
 //
-// Back door: `memory` holds word {row, bank, column} at that index: word n is at byte address n * DATA_WIDTH / 8 of the controller. It
-// is public to Verilator: rootp->..__DOT__memory[n] from C++, handle.memory[n] from cocotb.
+// Back door: `memory[n]` is word n, in the order {row, bank, column}, and so that at the controller's byte address
+// n * DATA_WIDTH / 8. It is public to Verilator: in C++ `rootp-><path of the instance>__DOT__memory[n]`.
 
 module sdram_model #(
     parameter DATA_WIDTH = 16,
@@ -97,12 +97,14 @@ module sdram_model #(
   wire [2:0] command = cs_n ? C_NOP : {ras_n, cas_n, we_n};
   wire [COLUMN_BITS-1:0] column = COLUMN_BITS > 10 ? ((a >> 11) << 10) | a[9:0] : a[COLUMN_BITS-1:0];
   integer i;
+  reg [19:0] found;
   reg fetch;
   reg [BANK_BITS-1:0] fetch_bank;
   reg [COLUMN_BITS-1:0] fetch_column;
   reg [DATA_WIDTH-1:0] fetched, keep;
 
   initial begin
+    for (i = 0; i < 1 << (ROW_BITS + BANK_BITS + COLUMN_BITS); i = i + 1) memory[i] = noise(i);
     now = BEGIN;
     for (i = 0; i < BANKS; i = i + 1) begin
       activated[i] = 0;
@@ -146,8 +148,7 @@ module sdram_model #(
   task violate(input integer code, input [8*12:1] name);
     begin
       $display("sdram: %0s violated in cycle %0d, bank %0d, address %0h", name, now - BEGIN, ba, a);
-      violations[code] = 1;
-      error = 1;
+      found[code] = 1;
     end
   endtask
 
@@ -180,7 +181,7 @@ module sdram_model #(
 
   always @(posedge clk) begin
     now = now + 1;
-    violations = 0;
+    found = 0;
     fetch = 0;
     fetch_bank = burst_bank;
     fetch_column = burst_column;
@@ -290,6 +291,9 @@ module sdram_model #(
     valid2 = valid1;
     word1 = fetched;
     valid1 = fetch;
+
+    violations <= found;
+    error <= error | found != 0;
   end
 
   function [DATA_WIDTH-1:0] noise(input [63:0] seed);
