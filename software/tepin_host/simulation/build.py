@@ -6,27 +6,47 @@ builds nothing, and a change of a comment in the RTL costs the Verilog, not the 
 """
 
 import json
-import os
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
 import tepin
 from tepin import verilator
-from tepin_host.errors import UserError
+from tepin_host.simulation.compile import Harness, compile_library
 
-__all__ = ["build_simulator", "chip_verilog"]
+__all__ = ["build_simulator", "cached_verilog", "chip_verilog"]
 
-_HARNESS = Path(__file__).with_name("harness.cpp")
-_WRAPPER = Path(__file__).with_name("harness.sv")
-_VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--noassert"]
-_COMPILER_FLAGS = ["-O2", "-fPIC", "-std=c++17"]
+_HERE = Path(__file__).parent
 
 
 def _sources():
-    """Contents of every file that the chip's Verilog depends on."""
+    """Contents of every file that the hardware's Verilog depends on."""
     root = Path(tepin.__file__).parent
     return [[str(path.relative_to(root)), path.read_bytes()] for path in sorted(root.rglob("*.py"))]
+
+
+def cached_verilog(name, description, make, *, progress=None):
+    """Verilog text of a component as module `name`, from the cache if nothing has changed.
+
+    Parameters
+    ----------
+    name : str
+    description : JSON value
+        All that the component is made from, besides the sources.
+    make : callable
+        Returns the component.
+    progress : callable(str), optional
+        Called if the text has to be generated.
+    """
+    key = verilator.content_key(_sources(), name, json.dumps(description, sort_keys=True))
+
+    def build(directory):
+        from tepin import verilog
+
+        if progress:
+            progress("generating Verilog")
+        (directory / f"{name}.v").write_text(verilog.convert(make(), name=name))
+
+    return (verilator.cached_build("chip", key, build) / f"{name}.v").read_text()
 
 
 def chip_verilog(config, *, progress=None):
@@ -34,17 +54,13 @@ def chip_verilog(config, *, progress=None):
 
     `progress(message)` is called if it has to be generated.
     """
-    key = verilator.content_key(_sources(), json.dumps(asdict(config), sort_keys=True))
 
-    def build(directory):
-        from tepin import verilog
+    def make():
         from tepin.chip import Chip
 
-        if progress:
-            progress("generating Verilog")
-        (directory / "tepin.v").write_text(verilog.convert(Chip(config), name="tepin"))
+        return Chip(config)
 
-    return (verilator.cached_build("chip", key, build) / "tepin.v").read_text()
+    return cached_verilog("tepin", asdict(config), make, progress=progress)
 
 
 def build_simulator(config, *, text=None, progress=None):
@@ -63,90 +79,11 @@ def build_simulator(config, *, text=None, progress=None):
     UserError
         If a tool is missing or the build fails.
     """
-    say = progress or (lambda message: None)
-    text = text or chip_verilog(config, progress=progress)
-    key = verilator.content_key(
-        text,
-        _HARNESS.read_bytes(),
-        _WRAPPER.read_bytes(),
-        _VERILATOR_FLAGS,
-        _COMPILER_FLAGS,
-        str(config.port_bytes),
+    harness = Harness(
+        top="harness",
+        wrapper=_HERE / "harness.sv",
+        source=_HERE / "harness.cpp",
+        parameters={"WIDTH": config.port_width},
+        defines={"PORT_BYTES": config.port_bytes},
     )
-
-    def build(directory):
-        say("compiling the simulation (once for each chip; takes a minute or two)")
-        _compile(directory, text, config.port_bytes)
-
-    try:
-        return verilator.cached_build("simulation", key, build) / "libtepin.so"
-    except verilator.ToolError as error:
-        raise UserError(str(error)) from error
-
-
-def _compile(directory, text, port_bytes):
-    """Fill `directory` with libtepin.so."""
-    (directory / "tepin.v").write_text(text)
-    environment = verilator.environment()
-    jobs = str(os.cpu_count() or 1)
-    flags = " ".join(_COMPILER_FLAGS)
-    environment["MAKEFLAGS"] += " OPT_FAST=-O2 OPT_GLOBAL=-O2 OPT_SLOW=-O0"
-    objects = directory / "objects"
-    with verilator.shared_runtime(_make(objects), *_VERILATOR_FLAGS, flags):
-        _call(
-            [
-                "verilator",
-                "--cc",
-                "--build",
-                *_VERILATOR_FLAGS,
-                *verilator.warning_arguments(),
-                "--output-split",
-                "20000",
-                "-CFLAGS",
-                flags,
-                "-j",
-                jobs,
-                "--top-module",
-                "harness",
-                f"-GWIDTH={8 * port_bytes}",
-                "--Mdir",
-                str(objects),
-                str(_WRAPPER),
-                str(directory / "tepin.v"),
-            ],
-            environment,
-        )
-    include = Path(environment["VERILATOR_ROOT"]) / "include"
-    _call(
-        [
-            "g++",
-            "-shared",
-            *_COMPILER_FLAGS,
-            f"-DPORT_BYTES={port_bytes}",
-            f"-I{objects}",
-            f"-I{include}",
-            f"-I{include}/vltstd",
-            str(_HARNESS),
-            str(objects / "libVharness.a"),
-            str(objects / "libverilated.a"),
-            "-lpthread",
-            "-o",
-            str(directory / "libtepin.so"),
-        ],
-        environment,
-    )
-    for path in objects.iterdir():
-        path.unlink()
-    objects.rmdir()
-
-
-def _make(directory):
-    directory.mkdir()
-    return directory
-
-
-def _call(command, environment):
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if result.returncode:
-        tail = "\n".join((result.stdout + result.stderr).splitlines()[-20:])
-        raise verilator.ToolError(f"{command[0]} failed:\n{tail}")
+    return compile_library(text or chip_verilog(config, progress=progress), harness, progress=progress)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// A board between the system's pins: SDRAM and serial line. At every clock edge `tepin_board_tick` sees what changes on the line.
+//
+// The clock of the SDRAM is that of the system: both sides sample a cycle after they have driven. What the phase of the pins' clock
+// and the traces do to that is the board's timing, not its function.
+
+module board #(
+    parameter DATA_WIDTH = 16,
+    parameter BANK_BITS = 2,
+    parameter ROW_BITS = 13,
+    parameter COLUMN_BITS = 9,
+    parameter ADDRESS_WIDTH = 13,
+    parameter T_RCD = 3,
+    parameter T_RP = 3,
+    parameter T_RAS = 5,
+    parameter T_RC = 7,
+    parameter T_RFC = 7,
+    parameter T_RRD = 2,
+    parameter T_WR = 2,
+    parameter T_MRD = 2,
+    parameter T_RTP = 3,
+    parameter T_CAS = 3,
+    parameter T_RAS_MAX = 10000,
+    parameter T_POWER_UP = 20000,
+    parameter T_REFRESH = 6400000,
+    parameter REFRESHES = 8192
+) (
+    input logic clk,
+    input longint unsigned simulation,
+    // Pins that are held low: of the SDRAM's data on their way to the system, of its addresses on their way from there.
+    input logic [DATA_WIDTH-1:0] data_low,
+    input logic [ADDRESS_WIDTH-1:0] address_low,
+    output logic [7:0] leds,
+    output logic [19:0] violations
+);
+  import "DPI-C" function void tepin_board_tick(
+    input longint unsigned simulation,
+    input bit tx,
+    input bit probe_valid,
+    input bit [31:0] probe_data,
+    input bit error,
+    output bit next_rst,
+    output bit next_rx
+  );
+
+  bit rst = 1, rx = 1;
+  bit next_rst, next_rx;
+  logic tx, error;
+  logic cke, cs_n, ras_n, cas_n, we_n, dq_oe;
+  logic [BANK_BITS-1:0] ba;
+  logic [ADDRESS_WIDTH-1:0] a;
+  logic [DATA_WIDTH/8-1:0] dqm;
+  logic [DATA_WIDTH-1:0] dq_o, dq_i;
+
+  always @(posedge clk) begin
+    // The system has no pins for what simulations observe, so this looks inside.
+    tepin_board_tick(simulation, tx, system.chip.probe_valid, system.chip.probe_data, error, next_rst, next_rx);
+    rst <= next_rst;
+    rx <= next_rx;
+  end
+
+  tepin_system system (
+      .clk(clk),
+      .rst(rst),
+      .sdram__cke(cke),
+      .sdram__cs_n(cs_n),
+      .sdram__ras_n(ras_n),
+      .sdram__cas_n(cas_n),
+      .sdram__we_n(we_n),
+      .sdram__ba(ba),
+      .sdram__a(a),
+      .sdram__dqm(dqm),
+      .sdram__dq_o(dq_o),
+      .sdram__dq_oe(dq_oe),
+      .sdram__dq_i(dq_i & ~data_low),
+      .rx(rx),
+      .tx(tx),
+      .leds(leds)
+  );
+
+  sdram_model #(
+      .DATA_WIDTH(DATA_WIDTH),
+      .BANK_BITS(BANK_BITS),
+      .ROW_BITS(ROW_BITS),
+      .COLUMN_BITS(COLUMN_BITS),
+      .ADDRESS_WIDTH(ADDRESS_WIDTH),
+      .T_RCD(T_RCD),
+      .T_RP(T_RP),
+      .T_RAS(T_RAS),
+      .T_RC(T_RC),
+      .T_RFC(T_RFC),
+      .T_RRD(T_RRD),
+      .T_WR(T_WR),
+      .T_MRD(T_MRD),
+      .T_RTP(T_RTP),
+      .T_CAS(T_CAS),
+      .T_RAS_MAX(T_RAS_MAX),
+      .T_POWER_UP(T_POWER_UP),
+      .T_REFRESH(T_REFRESH),
+      .REFRESHES(REFRESHES)
+  ) sdram (
+      .clk(clk),
+      .cke(cke),
+      .cs_n(cs_n),
+      .ras_n(ras_n),
+      .cas_n(cas_n),
+      .we_n(we_n),
+      .ba(ba),
+      .a(a & ~address_low),
+      .dqm(dqm),
+      .dq_o(dq_o),
+      .dq_oe(dq_oe),
+      .dq_i(dq_i),
+      .error(error),
+      .violations(violations)
+  );
+endmodule
