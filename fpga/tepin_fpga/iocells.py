@@ -70,6 +70,13 @@ def _only(cell, port):
     return bits[0]
 
 
+def _disconnect(cell, *ports):
+    """Leave ports open. The flip-flops of an I/O cell share a reset, and one that is tied to 0 is a reset, too."""
+    for port in ports:
+        cell["connections"].pop(port, None)
+        cell["port_directions"].pop(port, None)
+
+
 class _Netlist:
     """A module with the cells at each net."""
 
@@ -104,6 +111,8 @@ class _Netlist:
                 f"Pin {pin} does not go to one flip-flop alone, and cannot have it in its I/O cell"
             )
         cell["attributes"] |= _MARK | {"ioff_dir": "input"}
+        if _reset(cell) is None:
+            _disconnect(cell, "LSR")
 
     def register_output(self, pad, port, pin):
         source, inverted = self._flip_flop(_only(self._cells[pad], port), pin)
@@ -111,6 +120,7 @@ class _Netlist:
         free = _enable(flip_flop) is None and _reset(flip_flop) is None and not inverted
         if free and self.users[_only(flip_flop, "Q")] == [(pad, port)]:
             flip_flop["attributes"] |= _MARK | {"ioff_dir": "output"}
+            _disconnect(flip_flop, "CE", "LSR")
             return
         name = f"{pad}$registered_{port}"
         output = self._new_net()
