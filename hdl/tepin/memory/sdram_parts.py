@@ -159,7 +159,7 @@ PARTS = {
         t_rcd=21, t_rp=21, t_ras=44, t_rc=66, t_rfc=66, t_rrd=15, t_wr=15,
         refreshes=8192, cas_hz={2: 100_000_000, 3: 133_000_000},
     ),
-    # iCESugar-Pro (IS42S16160B or alike is its 16-bit sister), Colorlight i5: M12L64322A-7 or EM638325-7.
+    # What Colorlight i5 boards carry: M12L64322A-7 or EM638325-7.
     "colorlight": SdramPart(
         data_width=32, bank_bits=2, row_bits=11, column_bits=8,
         t_rcd=21, t_rp=21, t_ras=49, t_rc=70, t_rfc=70, t_rrd=14, t_wr=14,

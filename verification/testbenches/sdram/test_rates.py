@@ -66,18 +66,18 @@ class Linear:
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 @cocotb.parametrize(burst=[16, 64, 256])
 async def reading(dut, burst):
-    run = Linear(burst)
+    stream = Linear(burst)
     await measure(
-        dut, f"reading, bursts of {burst}", 98.5, lambda traffic, _: run.fill(traffic, traffic.reads)
+        dut, f"reading, bursts of {burst}", 98.5, lambda traffic, _: stream.fill(traffic, traffic.reads)
     )
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 @cocotb.parametrize(burst=[16, 64, 256])
 async def writing(dut, burst):
-    run = Linear(burst)
+    stream = Linear(burst)
     await measure(
-        dut, f"writing, bursts of {burst}", 97.5, lambda traffic, _: run.fill(traffic, traffic.writes)
+        dut, f"writing, bursts of {burst}", 97.5, lambda traffic, _: stream.fill(traffic, traffic.writes)
     )
 
 
@@ -86,7 +86,7 @@ async def writing(dut, burst):
 async def decoding(dut, burst):
     """Weights, and in every 1024 cycles a load of 16 beats and stores of 16 and of 8 beats, all anywhere."""
     rng = options.generator("decoding", burst)
-    run = Linear(burst)
+    stream = Linear(burst)
 
     def offer(traffic, cycle):
         if cycle % 1024 == 0:
@@ -95,6 +95,6 @@ async def decoding(dut, burst):
             )
             traffic.reads.append((load + 64, 16))
             traffic.writes.extend([(store, 16), (other + 128, 8)])
-        run.fill(traffic, traffic.reads)
+        stream.fill(traffic, traffic.reads)
 
     await measure(dut, f"decode mix, weights in bursts of {burst}", 97.0, offer)
