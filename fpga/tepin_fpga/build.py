@@ -53,8 +53,8 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
     board : Board
     config : ChipConfig
     output : path
-        Created if need be. A build that fails leaves the logs of the tools that ran there, and no bitstream, not even an
-        older one.
+        Created if need be. A build that fails leaves logs and report of the tools that ran there, and no bitstream, not even
+        an older one.
     clock_hz : int, optional
         Instead of the board's own.
     seed : int
@@ -87,7 +87,7 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
             usage, primitives = _build(board, config, pll, directory, seed, say, expected)
         except UserError as error:
             failure = error
-            names = flow.LOGS
+            names = [*flow.LOGS, "report.json"]
         for path in directory.iterdir():
             if path.name not in names:
                 path.unlink()

@@ -2,7 +2,7 @@
 """What place and route made of a design: resources used and free, clocks asked and met."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from tepin_host.errors import UserError
 
@@ -47,10 +47,13 @@ class Usage:
         "LUT4" (with those that are carry chains or distributed memory), "FF", "DSP", "block RAM".
     clocks : dict from str to Clock
         By the name of the net.
+    slowest : dict from str to str
+        Where the slowest path within a clock domain begins and ends, in words.
     """
 
     resources: dict
     clocks: dict
+    slowest: dict = field(default_factory=dict)
 
     def as_dict(self):
         """For JSON."""
@@ -88,12 +91,23 @@ def parse_report(report, limits_hz):
     for net, figures in report["fmax"].items():
         reached = figures["achieved"]
         clocks[_clean(net)] = Clock(figures["constraint"], reached, min(reached, limit))
-    return Usage(resources, clocks)
+    slowest = {}
+    for path in report["critical_paths"]:
+        edge, _, net = path["from"].partition(" ")
+        if path["from"] == path["to"] and edge in ("posedge", "negedge"):
+            first, last = path["path"][0]["from"]["cell"], path["path"][-1]["to"]["cell"]
+            slowest[_clean(net)] = f"from {_register(first)} to {_register(last)}"
+    return Usage(resources, clocks, slowest)
 
 
 def _clean(net):
     """Name of a clock net without what the tool adds."""
     return re.sub(r"\$TRELLIS_IO_IN$", "", net.removeprefix("$glbnet$"))
+
+
+def _register(cell):
+    """Name of the signal that a flip-flop or memory holds, without what synthesis appends."""
+    return re.sub(r"_TRELLIS_FF.*$", "", cell)
 
 
 def check_fits(cells, device):
@@ -119,9 +133,9 @@ def check_fits(cells, device):
 
 
 def check_timing(usage):
-    """Raise `BuildFailed` if a clock is not met."""
+    """Raise `BuildFailed` if a clock is not met, with the path that is too slow."""
     missed = [
-        f"{name} {clock.met:.1f} of {clock.asked:.1f} MHz"
+        f"{name} {clock.met:.1f} of {clock.asked:.1f} MHz {usage.slowest.get(name, '')}".rstrip()
         for name, clock in usage.clocks.items()
         if clock.met < clock.asked
     ]

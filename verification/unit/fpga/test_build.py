@@ -43,6 +43,7 @@ class Tools:
             raise self.failure
         used = {"TRELLIS_COMB": 1234, "TRELLIS_FF": 567, "MULT18X18D": self.dsps, "DP16KD": 1}
         return {
+            "critical_paths": [],
             "fmax": {"$glbnet$clk": {"achieved": self.achieved, "constraint": 100.0}},
             "utilization": {cell: {"used": count, "available": 2000} for cell, count in used.items()},
         }
@@ -133,7 +134,12 @@ def test_failed_build_leaves_logs_and_no_bitstream(capsys, tools, tmp_path, fail
     assert (status, out) == (1, "")
     last = err.splitlines()[-1]
     assert last.startswith("tepin: error: ") and message in last
-    assert {path.name for path in tmp_path.iterdir()} <= {"yosys.log", "nextpnr.log", "mine.txt"}
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "yosys.log",
+        "nextpnr.log",
+        "report.json",
+        "mine.txt",
+    }
     assert (tmp_path / "yosys.log").read_text() == "synthesised" and (tmp_path / "mine.txt").exists()
 
 

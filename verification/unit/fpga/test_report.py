@@ -7,7 +7,22 @@ from tepin_fpga.ecp5 import DEVICES
 from tepin_fpga.report import BuildFailed, Clock, Resource, check_fits, check_timing, parse_report
 
 REPORT = {
-    "critical_paths": [],
+    "critical_paths": [
+        {
+            "from": "posedge $glbnet$clk",
+            "path": [
+                {"from": {"cell": "host.link.buffer.0.0"}, "to": {"cell": "host.link.buffer.0.0"}},
+                {"from": {"cell": "host.link.buffer.0.0"}, "to": {"cell": "some_LUT4_Z"}},
+                {"from": {"cell": "some_LUT4_Z"}, "to": {"cell": "host.crc.bits_TRELLIS_FF_Q_7_DI"}},
+            ],
+            "to": "posedge $glbnet$clk",
+        },
+        {
+            "from": "<async>",
+            "path": [{"from": {"cell": "pad"}, "to": {"cell": "stage0"}}],
+            "to": "posedge $glbnet$clk",
+        },
+    ],
     "fmax": {
         "$glbnet$clk": {"achieved": 125.10946655273438, "constraint": 100},
         "clk25$TRELLIS_IO_IN": {"achieved": 301.5, "constraint": 25},
@@ -52,7 +67,8 @@ def test_missed_timing(achieved, limit):
     report = {**REPORT, "fmax": {"$glbnet$clk": {"achieved": achieved, "constraint": 100}}}
     with pytest.raises(BuildFailed) as error:
         check_timing(parse_report(report, {"DP16KD": limit * 1_000_000}))
-    assert str(error.value) == f"timing is not met: clk {min(achieved, limit):.1f} of 100.0 MHz"
+    path = "from host.link.buffer.0.0 to host.crc.bits"
+    assert str(error.value) == f"timing is not met: clk {min(achieved, limit):.1f} of 100.0 MHz {path}"
     assert error.value.exit_status == 1
 
 
