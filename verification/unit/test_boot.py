@@ -6,6 +6,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib.wiring import Component, connect
 
 from tepin.boot import SelfTest, SelfTestState
+from tepin.control.fetch import Fetch
 from tepin.control.host import HostRegisters
 from tepin.control.registers import register
 from tepin_testbench.pysim import simulate
@@ -174,3 +175,25 @@ def test_init_wrong_memory_bytes(memory_bytes):
         ValueError, match=rf"Memory of a SelfTest must be 1 to 2\*\*32 bytes, not {memory_bytes}"
     ):
         SelfTest(memory_bytes=memory_bytes)
+
+
+def test_a_program_is_in_memory_at_power_up(rng):
+    program = [int(word) for word in rng.integers(1 << 32, size=20)]
+    dut = Fetch(32, program)
+
+    async def testbench(ctx):
+        ctx.set(dut.run, 1)
+        ctx.set(dut.redirect_valid, 1)
+        await ctx.tick()
+        ctx.set(dut.redirect_valid, 0)
+        ctx.set(dut.o.ready, 1)
+        for word in [*program, 0, 0]:
+            (payload,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+            assert payload.word == word
+
+    simulate(dut, testbench)
+
+
+def test_init_wrong_program():
+    with pytest.raises(ValueError, match="program must have at most 32 words, not 33"):
+        Fetch(32, [0] * 33)
