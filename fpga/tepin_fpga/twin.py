@@ -10,6 +10,7 @@ import contextlib
 from tepin_fpga.board import all_boards
 from tepin_fpga.pll import solve_pll
 from tepin_host.boards import BoardTwin
+from tepin_host.errors import UserError
 
 __all__ = ["SPAN", "twins"]
 
@@ -32,7 +33,10 @@ def _starter(board):
 
         pll = solve_pll(board.oscillator_hz, board.clock_hz, phase=board.sdram_phase)
         model = SdramModel(sdram.SOURCE, sdram.model_parameters, sdram.VIOLATIONS)
-        system = board.system(config, round(pll.output_hz), span=SPAN)
+        try:
+            system = board.system(config, round(pll.output_hz), span=SPAN)
+        except ValueError as error:
+            raise UserError(f"{board.name}: {error}") from None
         with start_twin(build_twin(system, model, progress=progress), model) as chip:
             yield chip
 

@@ -76,7 +76,7 @@ struct Board {
     VerilatedContext context;
     std::unique_ptr<Vboard> top;
     uint64_t cycle = 0;
-    bool stopped = false;  // the memory has objected
+    uint32_t violations = 0;  // what the memory has objected to; the first one stops the clock
     Sender sender;
     Receiver receiver;
     std::vector<uint32_t> observed;
@@ -100,7 +100,7 @@ struct Board {
 
     uint64_t run(uint64_t cycles) {
         const uint64_t start = cycle;
-        while (cycle - start < cycles && !stopped) step();
+        while (cycle - start < cycles && !violations) step();
         return cycle - start;
     }
 };
@@ -109,8 +109,8 @@ struct Board {
 
 extern "C" {
 
-void tepin_board_tick(unsigned long long simulation, svBit tx, svBit probe_valid, const svBitVecVal* probe_data, svBit error,
-                      svBit* next_rst, svBit* next_rx) {
+void tepin_board_tick(unsigned long long simulation, svBit tx, svBit probe_valid, const svBitVecVal* probe_data,
+                      const svBitVecVal* violations, svBit* next_rst, svBit* next_rx) {
     auto* self = reinterpret_cast<Board*>(simulation);
     *next_rst = self->cycle < RESET_CYCLES;
     if (self->cycle > RESET_CYCLES) {
@@ -118,7 +118,7 @@ void tepin_board_tick(unsigned long long simulation, svBit tx, svBit probe_valid
         self->receiver.sample(tx);
     }
     *next_rx = self->sender.level();
-    if (error) self->stopped = true;
+    self->violations |= *violations;
 }
 
 void* tepin_board_create(uint64_t clock_hz, uint64_t baud) { return new Board(clock_hz, baud); }
@@ -144,7 +144,7 @@ uint64_t tepin_board_cycle(void* self) { return static_cast<Board*>(self)->cycle
 
 uint32_t tepin_board_leds(void* self) { return static_cast<Board*>(self)->top->leds; }
 
-uint32_t tepin_board_violations(void* self) { return static_cast<Board*>(self)->top->violations; }
+uint32_t tepin_board_violations(void* self) { return static_cast<Board*>(self)->violations; }
 
 // Puts bytes on the line, behind those that still wait.
 void tepin_board_send(void* self, const uint8_t* bytes, uint64_t count) {

@@ -30,22 +30,22 @@ module board #(
     // Pins that are held low: of the SDRAM's data on their way to the system, of its addresses on their way from there.
     input logic [DATA_WIDTH-1:0] data_low,
     input logic [ADDRESS_WIDTH-1:0] address_low,
-    output logic [7:0] leds,
-    output logic [19:0] violations
+    output logic [7:0] leds
 );
   import "DPI-C" function void tepin_board_tick(
     input longint unsigned simulation,
     input bit tx,
     input bit probe_valid,
     input bit [31:0] probe_data,
-    input bit error,
+    input bit [31:0] violations,
     output bit next_rst,
     output bit next_rx
   );
 
   bit rst = 1, rx = 1;
   bit next_rst, next_rx;
-  logic tx, error;
+  logic tx;
+  logic [19:0] violations;
   logic cke, cs_n, ras_n, cas_n, we_n, dq_oe;
   logic [BANK_BITS-1:0] ba;
   logic [ADDRESS_WIDTH-1:0] a;
@@ -54,7 +54,7 @@ module board #(
 
   always @(posedge clk) begin
     // The system has no pins for what simulations observe, so this looks inside.
-    tepin_board_tick(simulation, tx, system.chip.probe_valid, system.chip.probe_data, error, next_rst, next_rx);
+    tepin_board_tick(simulation, tx, system.chip.probe_valid, system.chip.probe_data, 32'(violations), next_rst, next_rx);
     rst <= next_rst;
     rx <= next_rx;
   end
@@ -111,7 +111,8 @@ module board #(
       .dq_o(dq_o),
       .dq_oe(dq_oe),
       .dq_i(dq_i),
-      .error(error),
+      .stricter('0),
+      .error(),
       .violations(violations)
   );
 endmodule

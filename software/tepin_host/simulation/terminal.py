@@ -51,6 +51,8 @@ class Terminal:
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
+        # Not before: whoever opens the name of a board that is gone must not get somebody else's terminal.
+        os.close(self._theirs)
 
     @contextlib.contextmanager
     def paused(self):
@@ -68,7 +70,6 @@ class Terminal:
                     self.violations = self._board.violations
         finally:
             # Nobody may wait for a board that is gone.
-            os.close(self._theirs)
             os.close(self._ours)
 
     def _exchange(self, outgoing):

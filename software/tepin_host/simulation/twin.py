@@ -2,9 +2,12 @@
 """The board twin: a `tepin.system.System`, its SDRAM and its serial line, simulated, at the end of a real serial driver."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from amaranth.hdl import UnusedElaboratable
 
 from tepin_host.errors import UserError
 from tepin_host.serial import SerialChip, SerialPort
@@ -52,17 +55,21 @@ class TwinChip(SerialChip):
         self._terminal = terminal
         super().__init__(SerialPort(terminal.name, _BAUD), patience=_PATIENCE, poll_seconds=_POLL_SECONDS)
 
+    def paused(self):
+        """Context manager: the `BoardSimulator`, with its clock standing still."""
+        return self._terminal.paused()
+
     @property
     def cycle(self):
         """Clock cycles since power-up."""
-        with self._terminal.paused() as board:
+        with self.paused() as board:
             return board.cycle
 
     def load(self, address, data, progress=None):
         """As of `SerialChip`, but from `LINE_BYTES` on through the back door."""
         data = bytes(data)
         sent = super().load(address, data[:LINE_BYTES], progress)
-        with self._terminal.paused() as board:
+        with self.paused() as board:
             start = address + min(LINE_BYTES, len(data))
             board.memory[start : address + len(data)] = memoryview(data)[LINE_BYTES:]
         return sent
@@ -74,7 +81,7 @@ class TwinChip(SerialChip):
 
     def observed(self):
         """Words that left through the chip's probe since the last call, uint32."""
-        with self._terminal.paused() as board:
+        with self.paused() as board:
             return board.observed()
 
 
@@ -88,6 +95,8 @@ def system_verilog(system, *, progress=None):
         system.baud,
         system.boot_program,
     ]
+    # If it is in the cache, the system is never elaborated. Amaranth would warn when Python frees it.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     return cached_verilog(SYSTEM, description, lambda: system, progress=progress)
 
 
