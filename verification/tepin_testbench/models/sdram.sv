@@ -193,7 +193,11 @@ module sdram_model #(
     end
 
     if (cke && command != C_NOP) begin
-      if (!awake && now - BEGIN < T_POWER_UP << stricter[POWER_UP]) violate(POWER_UP, "power-up");
+      if (!awake) begin
+        if (now - BEGIN < T_POWER_UP << stricter[POWER_UP]) violate(POWER_UP, "power-up");
+        // Before there was nothing to keep.
+        for (i = 0; i < REFRESHES; i = i + 1) refreshed[i] = now;
+      end
       awake = 1;
       if (now - last_refreshed < T_RFC + stricter[RFC]) violate(RFC, "tRFC");
       if (now - last_mode < T_MRD + stricter[MRD]) violate(MRD, "tMRD");
