@@ -84,7 +84,8 @@ def _run(arguments):
         print(pieces[-1], flush=True)
         if simulator:
             rate = (simulator.cycle - before) / (time.monotonic() - started)
-            print_report(report, executable, latency=latency, speed=("simulation", rate))
+            shown = None if arguments.board else latency  # a board's memory has many latencies
+            print_report(report, executable, latency=shown, speed=("simulation", rate))
         elif chip:
             print_report(report, executable, speed=("device", chip.identity.clock_hz))
         else:
