@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole system on its twin: a model comes over the line, and its tokens are those of every other simulation."""
 
+import json
+
 import numpy as np
 import pytest
 
-from tepin.config import PRESETS
 from tepin.control.registers import register
 from tepin.io.protocol import Status
+from tepin_host import cli
 from tepin_host.compiler import Request, compile_model
 from tepin_host.runtime import Report, load_device, run_device
 from tepin_host.simulation.twin import LINE_BYTES
@@ -14,6 +16,8 @@ from tepin_testbench import options
 from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY, reference, rtl
 from verification.testbenches.system.bench import CONFIG, PART, twin
+
+_BOARD = "board,scratchpad_bytes=65536"  # the demo model needs that much
 
 _SIZES = {"n_layers": 1, "dim": 16, "hidden_dim": 16, "n_heads": 2, "n_kv_heads": 1, "vocab_size": 20}
 
@@ -77,19 +81,26 @@ def test_what_is_longer_takes_the_back_door(rng):
 
 @pytest.mark.slow
 def test_the_demo_model_on_a_real_board_says_what_the_chip_says(tmp_path, capsys):
-    import json
-
-    from tepin_host import cli
-
     results = []
-    for where in (["--board", "ulx3s-85f"], ["--config", "board"]):
+    for where in (["--board", "ulx3s-85f"], ["--memory", "16,20"]):
         path = tmp_path / "result.json"
-        arguments = ["run", "--prompt", "Once", "--tokens", "3", *where, "--json", str(path)]
+        arguments = [
+            "run",
+            "--prompt",
+            "Once",
+            "--tokens",
+            "3",
+            "--config",
+            _BOARD,
+            *where,
+            "--json",
+            str(path),
+        ]
         assert cli.main(arguments) == 0, capsys.readouterr().err
         results.append(json.loads(path.read_text()))
         print(where, results[-1]["cycles_per_token"], results[-1]["port_utilisation"])
     board, chip = results
     for key in ("tokens", "text", "logits_sha256", "bytes_per_token"):
         assert board[key] == chip[key]
-    assert board["port_utilisation"] > 90
-    assert PRESETS["board"].port_width == 16
+    # Refreshes and turns of the data bus are all that it costs.
+    assert board["port_utilisation"] > 0.97 * chip["port_utilisation"]
