@@ -35,6 +35,8 @@ class SerialChip:
         Seconds to wait for an answer before a request is repeated.
     poll_seconds : float
         Seconds that the device waits for the interrupt before it answers that there was none.
+    self_test_seconds : float
+        Seconds that `await_self_test` waits.
 
     Attributes
     ----------
@@ -48,9 +50,10 @@ class SerialChip:
         If there is no such device, or the line is lost or too bad; from every method.
     """
 
-    def __init__(self, port, *, patience=0.5, poll_seconds=0.1):
+    def __init__(self, port, *, patience=0.5, poll_seconds=0.1, self_test_seconds=30.0):
         self._port = port
         self._poll_seconds = poll_seconds
+        self._self_test_seconds = self_test_seconds
         self._tokens = deque()
         self.cycles = 0
         try:
@@ -75,12 +78,17 @@ class SerialChip:
         return self._link.repeated
 
     def await_self_test(self):
-        """Return when the self test that the device does at power-up is over; `UserError` if it has failed.
+        """Return when the self test that the device does at power-up is over.
 
-        Until then the device keeps requests for registers waiting.
+        Until then the device keeps requests for registers waiting. `UserError` if the test has failed, or does not end within
+        `self_test_seconds`.
         """
         identity = self.identity
+        deadline = time.monotonic() + self._self_test_seconds
         while SelfTestStatus.from_bits(identity.self_test).state == SelfTestState.RUNNING:
+            if time.monotonic() >= deadline:
+                what = describe_status(identity.self_test)
+                raise UserError(f"{self.name}: the board's self test does not end ({what}); reset the board")
             time.sleep(_SELF_TEST_SECONDS)
             identity = self._link.identify()
         if SelfTestStatus.from_bits(identity.self_test).state == SelfTestState.FAILED:

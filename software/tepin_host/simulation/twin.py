@@ -22,6 +22,7 @@ LINE_BYTES = 16384
 
 _PATIENCE = 120.0  # seconds: a simulated line is some hundred times as slow as a real one
 _POLL_SECONDS = 0.01  # of the board's time
+_SELF_TEST_SECONDS = 600.0
 _BAUD = 115_200  # of the pseudo-terminal, where it means nothing
 
 
@@ -53,7 +54,12 @@ class TwinChip(SerialChip):
 
     def __init__(self, terminal):
         self._terminal = terminal
-        super().__init__(SerialPort(terminal.name, _BAUD), patience=_PATIENCE, poll_seconds=_POLL_SECONDS)
+        super().__init__(
+            SerialPort(terminal.name, _BAUD),
+            patience=_PATIENCE,
+            poll_seconds=_POLL_SECONDS,
+            self_test_seconds=_SELF_TEST_SECONDS,
+        )
 
     def paused(self):
         """Context manager: the `BoardSimulator`, with its clock standing still."""

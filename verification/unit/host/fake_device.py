@@ -169,6 +169,8 @@ class FakeDevice:
         The same for one direction, seen from the device.
     path : str
         What the host opens.
+    self_tests : list of int
+        Words of the self test in one identity after the other; the last one stays.
     silent : bool
         Nothing is answered.
     unplug_after : int or None
@@ -180,6 +182,7 @@ class FakeDevice:
     def __init__(self, chip, *, version=VERSION, noise=None):
         self.chip = chip
         self.version = version
+        self.self_tests = [0]
         self.noise_in = self.noise_out = noise or (lambda data: data)
         self.silent = False
         self.unplug_after = None
@@ -237,7 +240,8 @@ class FakeDevice:
 
     def _identify(self, count, address, payload):
         hash_, size = self.chip.config.hash, len(self.chip.memory)
-        return Status.OKAY, IDENTITY.pack(self.version, hash_, 100_000_000, size, 2048, 0)
+        self_test = self.self_tests.pop(0) if len(self.self_tests) > 1 else self.self_tests[0]
+        return Status.OKAY, IDENTITY.pack(self.version, hash_, 100_000_000, size, 2048, self_test)
 
     def _read_registers(self, count, address, payload):
         result = b""

@@ -7,11 +7,13 @@ import threading
 import numpy as np
 import pytest
 
+from tepin.boot import SelfTestState, SelfTestStatus
 from tepin.config import PRESETS
 from tepin.control.registers import register
 from tepin.io.protocol import Request
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
+from tepin_host.selftest import Part
 from tepin_host.serial import Link, SerialChip, open_port
 from tepin_host.serial.link import Command
 from verification.unit.host.fake_device import FakeChip, FakeDevice, Noise
@@ -42,6 +44,37 @@ def test_identity(device, chip):
     ChipDriver(chip).identify(TINY)
     with pytest.raises(UserError, match="the chip's configuration is"):
         ChipDriver(chip).identify(PRESETS["sim"])
+
+
+RUNNING, PASSED, FAILED = (
+    SelfTestStatus.const({"state": state, "part": Part.MEMORY}).as_bits()
+    for state in (SelfTestState.RUNNING, SelfTestState.PASSED, SelfTestState.FAILED)
+)
+
+
+@pytest.mark.parametrize(
+    "words", [[0], [PASSED], [RUNNING, RUNNING, PASSED]], ids=["none", "passed", "running"]
+)
+def test_self_test_is_awaited(device, words):
+    device.self_tests = words
+    with SerialChip(open_port(device.path)) as chip:
+        chip.await_self_test()
+        assert chip.identity.self_test == words[-1]
+        assert chip.read(register("ID").offset) == register("ID").reset
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([RUNNING, FAILED], "the board's self test has failed: memory"),
+        ([RUNNING], r"the board's self test does not end \(running: memory\); reset the board"),
+    ],
+)
+def test_self_test_that_does_not_pass(device, words, message):
+    device.self_tests = words
+    with SerialChip(open_port(device.path), self_test_seconds=0.3) as chip:
+        with pytest.raises(UserError, match=message):
+            chip.await_self_test()
 
 
 def test_registers(device, chip):
