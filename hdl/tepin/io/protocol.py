@@ -75,16 +75,14 @@ class Request(enum.IntEnum, shape=8):
     READ_MEMORY = 0x13  # `count` bytes from `address` on
     WRITE_MEMORY = 0x14  # the payload, from `address` on
     CHECKSUM = 0x15  # CRC-32 of `count` bytes of memory from `address` on, 1 to 65535
-    TAKE_TOKENS = 0x16  # waits for an interrupt, `address` cycles at most; up to `count` bytes of TOKEN, STATUS, CYCLES_LO
+    TAKE_TOKENS = 0x16  # waits `address` cycles for the interrupt; `count` bytes of TOKEN, STATUS, CYCLES_LO
 
 
 class Status(enum.IntEnum, shape=8):
     """How a request went. The first three are what the bus said."""
 
     OKAY = 0  # all of it was done
-    SLVERR = (
-        2  # refused by the register or memory; what came before it was done, the payload holds what was read
-    )
+    SLVERR = 2  # refused; what came before it was done, and the payload holds what was read
     DECERR = 3  # the same: nothing is at that address
     MALFORMED = 4  # no such request, or count, address and payload do not fit it; nothing was done
 
@@ -94,9 +92,7 @@ class RequestHeader(data.Struct):
 
     sequence: 8  # one more than that of the request before it
     code: Request  # what is asked for
-    count: (
-        16  # bytes, 1 to 256 and the size of the payload if there is one, unless the request says otherwise
-    )
+    count: 16  # bytes: 1 to 256, the size of the payload if there is one; see the requests for more
     address: 32  # of a byte of memory or a register; multiples of 4 for registers
 
 
