@@ -18,6 +18,9 @@ from amaranth.lib.wiring import Component, In, Out
 
 __all__ = ["StreamFifo"]
 
+_LUT_MEMORY_DEPTH = 64
+"""Memories up to this depth are made of LUTs on FPGAs, larger ones of block RAMs."""
+
 
 class StreamFifo(Component):
     """A synchronous queue between two streams, with a registered output.
@@ -27,10 +30,11 @@ class StreamFifo(Component):
 
     Latency from the cycle in which an item is accepted to the first one in which it is offered (`latency`):
     1 cycle for depths 1 and 2, which are made of registers; 2 cycles for larger ones, which are made of a
-    memory with a synchronous read port. One item per cycle passes, except at depth 1: one in two cycles.
+    memory with a synchronous read port; 3 cycles above a depth of 64, where that memory is a block RAM, which is
+    so slow that there are registers behind it. One item per cycle passes, except at depth 1: one in two cycles.
 
     Cost: depths 1 and 2, `depth` registers of the payload's width; larger ones, one memory of `depth` words
-    with one write and one read port, and no payload register in fabric.
+    with one write and one read port; above a depth of 64 also two registers of the payload's width.
 
     Parameters
     ----------
@@ -82,14 +86,18 @@ class StreamFifo(Component):
     @property
     def latency(self):
         """Cycles from accepting an item to offering it, in an empty queue."""
-        return 1 if self._depth <= 2 else 2
+        if self._depth <= 2:
+            return 1
+        return 2 if self._depth <= _LUT_MEMORY_DEPTH else 3
 
     def elaborate(self, platform):
         m = Module()
         push = Signal()
         pop = Signal()
+        # A level above a power of two does not exist, so at that depth one bit tells that the queue is full.
+        full = self.level[-1] if self._depth & (self._depth - 1) == 0 else self.level == self._depth
         m.d.comb += [
-            self.i.ready.eq(self.level != self._depth),
+            self.i.ready.eq(~full),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
@@ -102,14 +110,23 @@ class StreamFifo(Component):
 
         if self._depth <= 2:
             self._elaborate_registers(m, push, pop)
+        elif self._depth <= _LUT_MEMORY_DEPTH:
+            self._elaborate_memory(m, push, self.o)
         else:
-            self._elaborate_memory(m, push, pop)
+            m.submodules.output = output = StreamFifo(shape=self._width, depth=2)
+            self._elaborate_memory(m, push, output.i)
+            m.d.comb += [
+                output.clear.eq(self.clear),
+                self.o.valid.eq(output.o.valid),
+                output.o.ready.eq(self.o.ready),
+                Value.cast(self.o.payload).eq(output.o.payload),
+            ]
         return m
 
     def _elaborate_registers(self, m, push, pop):
         """The oldest item in `head`, the one behind it, if there is room for one, in `spare`."""
         item = Value.cast(self.i.payload)
-        head = Signal(self._width)
+        head = Signal(self._width, reset_less=True)
         m.d.comb += [
             self.o.valid.eq(self.level != 0),
             Value.cast(self.o.payload).eq(head),
@@ -118,7 +135,7 @@ class StreamFifo(Component):
             with m.If(push):
                 m.d.sync += head.eq(item)
             return
-        spare = Signal(self._width)
+        spare = Signal(self._width, reset_less=True)
         full = self.level == 2
         with m.If(push):
             m.d.sync += spare.eq(item)
@@ -126,40 +143,46 @@ class StreamFifo(Component):
             # A push past a full queue cannot happen, so `spare` never loses the item that moves up here.
             m.d.sync += head.eq(Mux(full, spare, item))
 
-    def _elaborate_memory(self, m, push, pop):
-        """The memory holds every item; the read port's register repeats the oldest one.
+    def _elaborate_memory(self, m, push, o):
+        """The memory holds every item; the read port's register repeats the oldest one that has not gone to `o`.
 
-        A place is given back only when its item leaves `o`, so `level` is the one count there is, and a depth
-        of 2**n needs a memory of exactly 2**n words.
+        A place is given back only when its item leaves the queue, so `level` tells whether there is room, and a depth
+        of 2**n needs a memory of exactly 2**n words. What is decided late is whether items come and go; so all that
+        `fetch` needs besides is in registers: `more` tells that there are items behind that in the read port.
         """
         m.submodules.memory = memory = Memory(shape=self._width, depth=self._depth, init=[])
         write_port = memory.write_port()
         read_port = memory.read_port()
         write_address = Signal(range(self._depth))
         read_address = Signal(range(self._depth))
+        more, only_one, two = Signal(), Signal(), Signal()
         fetch = Signal()
         valid = Signal()
         m.d.comb += [
             write_port.addr.eq(write_address),
             write_port.data.eq(Value.cast(self.i.payload)),
             write_port.en.eq(push),
-            # Is there an item behind the one in the output register, and may it move there?
-            fetch.eq((self.level > valid) & (~valid | self.o.ready)),
+            fetch.eq(more & (~valid | o.ready)),
+            two.eq(write_address == self._next(self._next(read_address))),
             read_port.addr.eq(read_address),
             read_port.en.eq(fetch),
-            self.o.valid.eq(valid),
-            Value.cast(self.o.payload).eq(read_port.data),
+            o.valid.eq(valid),
+            Value.cast(o.payload).eq(read_port.data),
         ]
         with m.If(push):
             m.d.sync += write_address.eq(self._next(write_address))
         with m.If(fetch):
             m.d.sync += [read_address.eq(self._next(read_address)), valid.eq(1)]
-        with m.Elif(pop):
+        with m.Elif(o.ready):
             m.d.sync += valid.eq(0)
+        m.d.sync += [
+            more.eq(push | (more & ~(fetch & only_one))),
+            only_one.eq((push & ~more) | (fetch & ~push & two) | (only_one & ~(push ^ fetch))),
+        ]
         with m.If(self.clear):
-            m.d.sync += [write_address.eq(0), read_address.eq(0), valid.eq(0)]
+            m.d.sync += [signal.eq(0) for signal in (write_address, read_address, valid, more, only_one)]
 
     def _next(self, address):
         if self._depth == 1 << len(address):
-            return address + 1
+            return (address + 1)[: len(address)]
         return Mux(address == self._depth - 1, 0, address + 1)

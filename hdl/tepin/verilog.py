@@ -18,6 +18,7 @@ specification does, and the structure that a channel carries is split into its f
 """
 
 import re
+from dataclasses import dataclass
 
 from amaranth.back import verilog
 from amaranth.hdl import Const, Elaboratable, Fragment, Shape, Signal, Value
@@ -32,7 +33,7 @@ _AXI = re.compile(r"[ms]_axil?(_\w+)?$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 
 
-def convert(component, *, name, port_names=None):
+def convert(component, *, name, port_names=None, device=None):
     """Verilog text of `component` as module `name`.
 
     Parameters
@@ -43,6 +44,10 @@ def convert(component, *, name, port_names=None):
         Name of the top module and first word of the names of all others. A Verilog identifier.
     port_names : mapping from str to str, optional
         New names for some of the ports, by the name they would have without it.
+    device : str, optional
+        FPGA that the text is for, such as `LFE5U-85F`: it may then hold primitives of that family (on ECP5, multipliers
+        with their registers), which other tools do not know. The design takes the same number of cycles with and
+        without.
 
     Returns
     -------
@@ -62,6 +67,7 @@ def convert(component, *, name, port_names=None):
     text = verilog.convert(
         flat,
         name=name,
+        platform=_Device(device) if device else None,
         ports=flat.ports,
         emit_src=False,
         strip_internal_attrs=True,
@@ -85,6 +91,13 @@ def ports(component, port_names=None):
     """
     flat = _Flat(component, port_names or {})
     return {port: (len(signal), direction.value) for port, (signal, direction) in flat.ports.items()}
+
+
+@dataclass(frozen=True)
+class _Device:
+    """What components see of a platform: the name of the device."""
+
+    device: str
 
 
 class _Flat(Elaboratable):

@@ -10,7 +10,7 @@ from amaranth.lib import data
 from tepin.stream import StreamFifo
 from tepin_testbench.pysim import simulate
 
-DEPTHS = [1, 2, 3, 4, 7, 8]
+DEPTHS = [1, 2, 3, 4, 7, 8, 65, 128]
 
 
 @pytest.mark.parametrize("push_rate, pop_rate", [(0.9, 0.3), (0.3, 0.9), (0.8, 0.8)])

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 from cocotb.triggers import RisingEdge
 
 from tepin import verilog
+from tepin.float.multiplier import IntegerMultiplier
 from tepin_testbench.pysim import simulate
 from tepin_testbench.runner import parameters, run_cocotb
 from tepin_testbench.stream import start
@@ -239,3 +240,10 @@ def test_wrong_names():
         verilog.convert(Chain(), name="chain", port_names={"i": "o"})
     with pytest.raises(ValueError, match="^There is no port 'q', 'r' to rename$"):
         verilog.convert(Chain(), name="chain", port_names={"r": "s", "q": "t"})
+
+
+@pytest.mark.parametrize("device, count", [(None, 0), ("LFE5U-85F", 4), ("GW2A-18", 0)])
+def test_primitives_of_the_device(device, count):
+    """A product of 24-bit integers takes four multipliers of an ECP5; no other device gets any of them."""
+    text = verilog.convert(IntegerMultiplier(24, 24), name="top", device=device)
+    assert text.count("MULT18X18D #(") == count

@@ -69,17 +69,36 @@ def shift_right_jam(m, name, value, distance, steps):
     return value
 
 
+def _shift_left(value, step):
+    return Cat(Const(0, step), value[:-step])
+
+
+def _leading_zeros(m, name, value, steps):
+    """For every one of `steps`, whether the bits are zero that it shifts out, given that those before it were taken if so."""
+    if not steps:
+        return []
+    first, *later = steps
+    empty = wire(m, f"{name}_empty_{first}", ~value[-first:].any())
+    if_taken = _leading_zeros(m, f"{name}_t", _shift_left(value, first), later)
+    if_not = _leading_zeros(m, f"{name}_n", value, later)
+    return [empty] + [
+        wire(m, f"{name}_empty_{step}", Mux(empty, taken, not_taken))
+        for step, taken, not_taken in zip(later, if_taken, if_not, strict=True)
+    ]
+
+
 def normalise(m, name, value, steps):
     """Shift `value` left by every one of `steps`, falling powers of two, that its leading zeros allow.
 
     Returns the shifted value and, as a number, which steps were taken: bit k for the step 2**k. With all steps from
     half the width down to 1, a value that is not zero ends with its leading one on top.
+
+    Whether a step is taken does not wait for the step before: both possibilities are looked at meanwhile.
     """
+    value = wire(m, f"{name}_in", value)
     taken = []
-    for step in steps:
-        empty = wire(m, f"{name}_empty_{step}", ~value[-step:].any())
-        moved = Cat(Const(0, step), value[:-step])
-        value = wire(m, f"{name}_{step}", Mux(empty, moved, value))
+    for step, empty in zip(steps, _leading_zeros(m, name, value, steps), strict=True):
+        value = wire(m, f"{name}_{step}", Mux(empty, _shift_left(value, step), value))
         taken.append(empty)
     low = steps[-1].bit_length() - 1 if steps else 0
     return value, Cat(Const(0, low), *reversed(taken))

@@ -127,38 +127,52 @@ class SpecialFunction(wiring.Component):
             logarithm.i.plus_one.eq(self.i.operation == Operation.LOG1P),
         ]
 
-        # Results that no arithmetic gives are settled at once.
+        # Results that no arithmetic gives are settled at once, in two cycles.
         a, b = FLOAT32.decode(self.i.a), FLOAT32.decode(self.i.b)
-        one = a.magnitude == FLOAT32.bias << FLOAT32.fraction_width
-        zero, infinity, undefined = Signal(), Signal(), Signal()
-        with m.Switch(self.i.operation):
-            with m.Case(Operation.EXPM):
-                m.d.comb += zero.eq(a.infinity & a.sign)
-                m.d.comb += infinity.eq(a.infinity & ~a.sign)
-                m.d.comb += undefined.eq(b.nan | (a.infinity & ~a.sign & b.infinity & ~b.sign))
-            with m.Case(Operation.LN):
-                m.d.comb += zero.eq(one)
-                m.d.comb += infinity.eq(a.zero | a.infinity)
-                m.d.comb += undefined.eq(a.sign & ~a.zero)
-            with m.Case(Operation.LOG1P):
-                m.d.comb += zero.eq(a.zero)
-                m.d.comb += infinity.eq(a.infinity | (a.sign & one))
-                m.d.comb += undefined.eq(a.sign & (a.exponent >= FLOAT32.bias) & ~one)
-            with m.Case(Operation.RECIPROCAL, Operation.RSQRT):
-                m.d.comb += zero.eq(a.infinity)
-                m.d.comb += infinity.eq(a.zero)
-                m.d.comb += undefined.eq((self.i.operation == Operation.RSQRT) & a.sign & ~a.zero)
-        operand = delay(
+        known = stage(
             m,
-            ARGUMENT_LATENCY,
-            "operand",
+            "known",
+            one=a.magnitude == FLOAT32.bias << FLOAT32.fraction_width,
+            zero=a.zero,
+            infinity=a.infinity,
+            nan=a.nan,
+            negative=a.sign,
+            at_least_one=a.exponent >= FLOAT32.bias,
+            b_nan=b.nan,
+            b_top=b.infinity & ~b.sign,
+            operation=self.i.operation,
             fraction=a.fraction,
             exponent=(a.exponent - FLOAT32.bias).as_signed(),
-            negative=a.sign,
-            operation=self.i.operation,
+        )
+        zero, infinity, undefined = Signal(), Signal(), Signal()
+        with m.Switch(known.operation):
+            with m.Case(Operation.EXPM):
+                m.d.comb += zero.eq(known.infinity & known.negative)
+                m.d.comb += infinity.eq(known.infinity & ~known.negative)
+                m.d.comb += undefined.eq(known.b_nan | (known.infinity & ~known.negative & known.b_top))
+            with m.Case(Operation.LN):
+                m.d.comb += zero.eq(known.one)
+                m.d.comb += infinity.eq(known.zero | known.infinity)
+                m.d.comb += undefined.eq(known.negative & ~known.zero)
+            with m.Case(Operation.LOG1P):
+                m.d.comb += zero.eq(known.zero)
+                m.d.comb += infinity.eq(known.infinity | (known.negative & known.one))
+                m.d.comb += undefined.eq(known.negative & known.at_least_one & ~known.one)
+            with m.Case(Operation.RECIPROCAL, Operation.RSQRT):
+                m.d.comb += zero.eq(known.infinity)
+                m.d.comb += infinity.eq(known.zero)
+                m.d.comb += undefined.eq((known.operation == Operation.RSQRT) & known.negative & ~known.zero)
+        operand = delay(
+            m,
+            ARGUMENT_LATENCY - 1,
+            "operand",
+            fraction=known.fraction,
+            exponent=known.exponent,
+            negative=known.negative,
+            operation=known.operation,
             zero=zero,
             infinity=infinity,
-            nan=undefined | a.nan,
+            nan=undefined | known.nan,
         )
 
         results = {
