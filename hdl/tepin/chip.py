@@ -8,7 +8,7 @@ s_axil -- Controller -- commands --> DmaEngine, MatmulEngine, VectorEngine
               +---------------------- Scratchpad ----+-----------+
 """
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from tepin.config import ChipConfig
@@ -127,9 +127,12 @@ class Chip(Component):
             writers=len(writers),
         )
         m.submodules.controller = controller
-        m.submodules.dma = ResetInserter(controller.reset)(dma)
-        m.submodules.matmul = ResetInserter(controller.reset)(matmul)
-        m.submodules.vector = ResetInserter(controller.reset)(vector)
+        # The reset reaches one engine after the other, each from a register of its own: thousands of flip-flops hang on it.
+        resets = Signal(3)
+        m.d.sync += resets.eq(Cat(controller.reset, resets))
+        m.submodules.dma = ResetInserter(resets[0])(dma)
+        m.submodules.matmul = ResetInserter(resets[1])(matmul)
+        m.submodules.vector = ResetInserter(resets[2])(vector)
         m.submodules.scratchpad = scratchpad
 
         connect(m, flipped(self.s_axil), controller.s_axil)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
+from tepin.memory.ports import ReadPort
 
 __all__ = ["TOPS", "Top"]
 
@@ -35,7 +36,7 @@ _COMMANDS = (
     "commands for the engine (first word: QueueHeader, see the instruction set), semaphores that it waits for and signals, "
     "whether it is busy, and why a command failed"
 )
-_READ = "scratchpad read port, data two cycles after the request:"
+_READ = f"scratchpad read port, data {ReadPort.LATENCY} cycles after the request:"
 _WRITE = "scratchpad write port:"
 
 TOPS = {

@@ -4,6 +4,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
+from tepin.float.multiplier import IntegerMultiplier
 from tepin.isa import ScalarOp
 
 __all__ = ["Alu", "Multiplier"]
@@ -82,7 +83,7 @@ class Alu(Component):
 class Multiplier(Component):
     """Low 32 bits of a product, with one 16 x 16 multiplier.
 
-    `done` is high in the fourth cycle after the one with `start`, and `o` is valid then. `a` and `b` must stay until
+    `done` is high in the fifth cycle after the one with `start`, and `o` is valid then. `a` and `b` must stay until
     then. One multiplication at a time.
 
     Members
@@ -100,15 +101,18 @@ class Multiplier(Component):
         m = Module()
         low_a, high_a = self.a[:16], self.a[16:]
         low_b, high_b = self.b[:16], self.b[16:]
-        step = Signal(4)  # one-hot: product of the low halves, two mixed products, done
-        product = Signal(32)
-        m.d.sync += [
-            step.eq(Cat(self.start, step[:3])),
-            product.eq(Mux(step[1], high_a, low_a) * Mux(step[0], high_b, low_b)),
+        step = Signal(5)  # one-hot, from the cycle after `start` on
+        m.submodules.multiplier = multiplier = IntegerMultiplier(16, 16, latency=2)
+        product = multiplier.o
+        m.d.sync += step.eq(Cat(self.start, step[:-1]))
+        # In come the low halves, then two mixed pairs; two cycles later the products.
+        m.d.comb += [
+            multiplier.a.eq(Mux(step[1], high_a, low_a)),
+            multiplier.b.eq(Mux(step[0], high_b, low_b)),
         ]
-        with m.If(step[0]):
+        with m.If(step[1]):
             m.d.sync += self.o.eq(product)
-        with m.If(step[1] | step[2]):
+        with m.If(step[2] | step[3]):
             m.d.sync += self.o[16:].eq(self.o[16:] + product[:16])
-        m.d.comb += self.done.eq(step[3])
+        m.d.comb += self.done.eq(step[4])
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Performance counters."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 __all__ = ["COUNTER_BITS", "Counters"]
@@ -11,7 +11,7 @@ COUNTER_BITS = 48
 
 
 class Counters(Component):
-    """Counts the cycles in which events are high, while `enable` is.
+    """Counts the cycles in which events are high, while `enable` is. A cycle shows two cycles later.
 
     Parameters
     ----------
@@ -39,9 +39,11 @@ class Counters(Component):
 
     def elaborate(self, platform):
         m = Module()
+        happened = Signal(self._count)
+        m.d.sync += happened.eq(Mux(self.enable, self.events, 0))
         for index in range(self._count):
             with m.If(self.clear):
                 m.d.sync += self.o[index].eq(0)
-            with m.Elif(self.enable & self.events[index]):
+            with m.Elif(happened[index]):
                 m.d.sync += self.o[index].eq(self.o[index] + 1)
         return m

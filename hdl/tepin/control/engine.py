@@ -109,12 +109,14 @@ class CommandReader(wiring.Component):
         header = Signal(QueueHeader)
         flags = Signal(self._command.flags)
         names = [field.name for field in self._command.fields]
-        slots = {name: Signal(32, name=f"slot_{name}") for name in names}
+        # Without a reset, since every header clears them.
+        slots = {name: Signal(32, name=f"slot_{name}", reset_less=True) for name in names}
 
         # Fields still to come, one bit each; a word goes to the lowest of them.
         pending = Signal(len(names))
         lowest = Signal(len(names))
         remaining = Signal(len(names))
+        expected, unchecked = Signal(range(len(names) + 2)), Signal()
         m.d.comb += [lowest.eq(pending & -pending), remaining.eq(pending & ~lowest)]
 
         m.d.comb += [
@@ -150,14 +152,15 @@ class CommandReader(wiring.Component):
                     )
                     m.next = "CHECK"
             with m.State("CHECK"):
-                expected = 1 + sum(pending[index] for index in range(len(names)))
-                with m.If(header.length == expected):
-                    m.next = "FIELDS"
-                with m.Else():
-                    m.next = "ERROR"
+                m.d.sync += expected.eq(1 + sum(pending[index] for index in range(len(names))))
+                m.d.sync += unchecked.eq(1)
+                m.next = "FIELDS"
             with m.State("FIELDS"):
                 m.d.comb += self.words.ready.eq(1)
-                with m.If(self.words.valid):
+                m.d.sync += unchecked.eq(0)
+                with m.If(unchecked & (header.length != expected)):
+                    m.next = "ERROR"
+                with m.Elif(self.words.valid):
                     for index, slot in enumerate(slots.values()):
                         with m.If(lowest[index]):
                             m.d.sync += slot.eq(self.words.payload)

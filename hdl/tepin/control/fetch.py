@@ -4,7 +4,9 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from tepin.stream import StreamFifo
 
 __all__ = ["Fetch", "ProgramWord"]
 
@@ -20,10 +22,11 @@ class ProgramWord(data.Struct):
 class Fetch(Component):
     """Reads the program in order, from where it is told to, one word per cycle.
 
-    After a redirection the first word is offered in the second cycle (one cycle is lost). The host reads and writes
+    After a redirection the first word is offered in the third cycle (two cycles are lost). The host reads and writes
     the memory while `run` is low.
 
-    Cost: one memory of `words` x 32 bits with one read and one write port.
+    Cost: one memory of `words` x 32 bits with one read and one write port, and two registers of a word, since a
+    block RAM is slow.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ class Fetch(Component):
     host_write, host_data : In(1), In(32)
         Write `host_data`.
     host_word : Out(32)
-        The word at the `host_address` of the last cycle.
+        The word at the `host_address` of the last cycle but one.
     """
 
     def __init__(self, words, program=()):
@@ -76,23 +79,29 @@ class Fetch(Component):
         write_port = memory.write_port()
         read_port = memory.read_port()
         following = Signal(16)
+        valid, pc = Signal(), Signal(16)  # of the word at the read port
         advance = Signal()
         width = len(read_port.addr)
+        m.submodules.queue = queue = StreamFifo(shape=ProgramWord, depth=2)
+        connect(m, queue.o, flipped(self.o))
         m.d.comb += [
             write_port.addr.eq(self.host_address[:width]),
             write_port.data.eq(self.host_data),
             write_port.en.eq(self.host_write & ~self.run),
-            advance.eq(~self.o.valid | self.o.ready),
+            advance.eq(~valid | queue.i.ready),
             read_port.addr.eq(Mux(self.run, following[:width], self.host_address[:width])),
             read_port.en.eq(~self.run | advance),
-            self.o.payload.word.eq(read_port.data),
-            self.o.payload.outside.eq(self.o.payload.pc >= self._words),
-            self.host_word.eq(read_port.data),
+            queue.clear.eq(~self.run | self.redirect_valid),
+            queue.i.valid.eq(valid),
+            queue.i.payload.word.eq(read_port.data),
+            queue.i.payload.pc.eq(pc),
+            queue.i.payload.outside.eq(pc >= self._words),
         ]
+        m.d.sync += self.host_word.eq(read_port.data)
         with m.If(~self.run):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += valid.eq(0)
         with m.Elif(self.redirect_valid):
-            m.d.sync += [self.o.valid.eq(0), following.eq(self.redirect)]
+            m.d.sync += [valid.eq(0), following.eq(self.redirect)]
         with m.Elif(advance):
-            m.d.sync += [self.o.valid.eq(1), self.o.payload.pc.eq(following), following.eq(following + 1)]
+            m.d.sync += [valid.eq(1), pc.eq(following), following.eq(following + 1)]
         return m

@@ -13,11 +13,20 @@ from tepin.isa import ISA_VERSION
 
 __all__ = ["HostRegisters"]
 
+_INDEX_BITS = (max(entry.offset for entry in REGISTERS) // 4 + 1).bit_length()
+
+
+def _register_index(address):
+    """Number of the register at a byte address, the highest possible one if there is none that far up."""
+    index = address[2 : 2 + _INDEX_BITS]
+    return Mux(address[2 + _INDEX_BITS :].any(), (1 << _INDEX_BITS) - 1, index)[:_INDEX_BITS]
+
 
 class HostRegisters(Component):
     """Registers of `tepin.control.registers.REGISTERS`.
 
-    Reads and writes are independent of each other; one of each in two cycles. Answers SLVERR, with no effect, to: an
+    Reads and writes are independent of each other; a write is answered after two cycles, a read after four, and one of
+    each is under way. Answers SLVERR, with no effect, to: an
     offset without a register, a write to a read-only register, a write that does not enable all four bytes, a start
     or an access to the program memory while a program runs, an access past the end of the program memory.
 
@@ -44,7 +53,7 @@ class HostRegisters(Component):
     tokens, token_level : In stream of 32-bit words, In
     program_address, program_write, program_data : Out(15), Out(1), Out(32)
     program_word : In(32)
-        Word at `program_address`, a cycle later.
+        Word at `program_address`, two cycles later.
     counters : array of In(COUNTER_BITS)
     """
 
@@ -134,15 +143,20 @@ class HostRegisters(Component):
 
     def _elaborate_write(self, m, enabled, happened, program_address, inside, written):
         bus = self.s_axil
-        word = bus.w.payload.data
-        accepted = Signal()
+        index, word = Signal(_INDEX_BITS), Signal(32)
+        complete, valid = Signal(), Signal()  # all bytes are enabled; the registers hold a write
         refused = Signal(init=1)
         m.d.comb += [
-            accepted.eq(bus.aw.valid & bus.w.valid & (~bus.b.valid | bus.b.ready)),
-            bus.aw.ready.eq(accepted),
-            bus.w.ready.eq(accepted),
+            bus.aw.ready.eq(bus.w.valid & bus.aw.valid & ~valid & ~bus.b.valid),
+            bus.w.ready.eq(bus.aw.ready),
             self.program_data.eq(word),
             self.program_write.eq(written),
+        ]
+        m.d.sync += [
+            valid.eq(bus.aw.ready),
+            index.eq(_register_index(bus.aw.payload.addr)),
+            word.eq(bus.w.payload.data),
+            complete.eq(bus.w.payload.strb.all()),
         ]
         targets = {
             "IRQ_ENABLE": enabled,
@@ -156,12 +170,12 @@ class HostRegisters(Component):
         }
         with m.If(bus.b.ready):
             m.d.sync += bus.b.valid.eq(0)
-        with m.If(accepted):
+        with m.If(valid):
             m.d.sync += [
                 bus.b.valid.eq(1),
                 bus.b.payload.resp.eq(Mux(refused, Response.SLVERR, Response.OKAY)),
             ]
-        with m.If(accepted & bus.w.payload.strb.all()), m.Switch(bus.aw.payload.addr[2:]):
+        with m.If(valid & complete), m.Switch(index):
             for entry in REGISTERS:
                 if entry.access == "ro":
                     continue
@@ -184,28 +198,39 @@ class HostRegisters(Component):
                             m.d.sync += targets[entry.name].eq(word)
 
     def _elaborate_read(self, m, values, upper, inside, read):
+        """A read takes effect in the cycle in which its value is chosen, three after that of its address."""
         bus = self.s_axil
-        accepted = Signal()
+        index = Signal(_INDEX_BITS)
+        stage = Signal(3)  # one-hot: the program memory is read; is in its register; a value is there
         value = Signal(32)
         refused = Signal(init=1)
-        m.d.comb += [accepted.eq(bus.ar.valid & ~bus.r.valid), bus.ar.ready.eq(~bus.r.valid)]
+        taken = stage[1]
+        chosen, chosen_refused = Signal(32), Signal()
+        m.d.comb += bus.ar.ready.eq(~stage.any() & ~bus.r.valid)
+        m.d.sync += [
+            stage.eq(Cat(bus.ar.valid & bus.ar.ready, stage)),
+            chosen.eq(value),
+            chosen_refused.eq(refused),
+        ]
+        with m.If(bus.ar.ready):
+            m.d.sync += index.eq(_register_index(bus.ar.payload.addr))
         with m.If(bus.r.ready):
             m.d.sync += bus.r.valid.eq(0)
-        with m.If(accepted):
+        with m.If(stage[2]):
             m.d.sync += [
                 bus.r.valid.eq(1),
-                bus.r.payload.data.eq(Mux(refused, 0, value)),
-                bus.r.payload.resp.eq(Mux(refused, Response.SLVERR, Response.OKAY)),
+                bus.r.payload.data.eq(Mux(chosen_refused, 0, chosen)),
+                bus.r.payload.resp.eq(Mux(chosen_refused, Response.SLVERR, Response.OKAY)),
             ]
         counters = {f"{name}_LO": counter for (name, _), counter in zip(COUNTERS, self.counters, strict=True)}
-        with m.Switch(bus.ar.payload.addr[2:]):
+        with m.Switch(index):
             for entry in REGISTERS:
                 with m.Case(entry.offset // 4):
                     m.d.comb += [refused.eq(0), value.eq(values[entry.name])]
                     if entry.name == "PROGRAM_DATA":
-                        m.d.comb += [refused.eq(self.busy | ~inside), read.eq(accepted & ~refused)]
+                        m.d.comb += [refused.eq(self.busy | ~inside), read.eq(taken & ~refused)]
                     if entry.name == "TOKEN":
-                        m.d.comb += self.tokens.ready.eq(accepted)
+                        m.d.comb += self.tokens.ready.eq(taken)
                     if entry.name in counters:
-                        with m.If(accepted):
+                        with m.If(taken):
                             m.d.sync += upper.eq(counters[entry.name][32:])

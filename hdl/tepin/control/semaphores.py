@@ -13,9 +13,9 @@ __all__ = ["Semaphores"]
 class Semaphores(Component):
     """Fifteen counters, 1 to 15, that clients increment and wait for. Number 0 is none: waits pass, signals do nothing.
 
-    Any number of signals may come in one cycle, also for the same semaphore. A wait transfers while the semaphore is
+    Any number of signals may come in one cycle, also for the same semaphore. A wait transfers when the semaphore was
     above zero, and decrements it; of several clients that wait for the same one, the first in the order of the clients
-    passes, the others see the rest in the next cycle. A signal can be waited for from the next cycle on.
+    passes. A wait takes two cycles, and transfers in the third cycle after that of its signal at the earliest.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Semaphores(Component):
     signal_valid : In(clients)
     signals : array of In(4)
     overflow, overflow_number : Out(1), Out(4)
-        High for one cycle when a semaphore exceeded `SEMAPHORE_MAXIMUM`, with the lowest such number; its value is wrong
+        High for one cycle after a semaphore exceeded `SEMAPHORE_MAXIMUM`, with the lowest such number; its value is wrong
         from then on.
     """
 
@@ -52,34 +52,37 @@ class Semaphores(Component):
         above_zero = Signal(SEMAPHORE_COUNT)
         m.d.comb += above_zero.eq(Cat(1, *(count != 0 for count in counts[1:])))
 
+        # `passing` is a register: who has it set passes in this cycle. Who is behind somebody who waits for the same
+        # semaphore, or passes just now, has to wait.
         passing = Signal(self._clients)
         numbers = [wait.payload for wait in self.waits]
         for client, wait in enumerate(self.waits):
-            rivals = [
-                passing[other] & (numbers[other] == numbers[client]) & (numbers[client] != 0)
-                for other in range(client)
+            before = [
+                (passing[other] if other > client else self.waits[other].valid)
+                & (numbers[other] == numbers[client])
+                for other in range(self._clients)
+                if other != client
             ]
-            m.d.comb += [
-                passing[client].eq(wait.valid & Array(above_zero)[numbers[client]] & ~Cat(*rivals).any()),
-                wait.ready.eq(passing[client]),
-            ]
+            available = Array(above_zero)[numbers[client]] & ~Cat(*before).any()
+            m.d.sync += passing[client].eq(wait.valid & ~passing[client] & available)
+            m.d.comb += wait.ready.eq(passing[client])
 
-        overflow = Signal(SEMAPHORE_COUNT)
+        # The signals of a cycle are counted in the next one.
+        exceeded = Signal(SEMAPHORE_COUNT)
         for number in range(1, SEMAPHORE_COUNT):
             gains = [
                 self.signal_valid[client] & (self.signals[client] == number)
                 for client in range(self._clients)
             ]
-            losses = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients))
+            loss = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients)).any()
+            gain = Signal(range(self._clients + 1), name=f"gain_{number}")
             total = Signal(12, name=f"total_{number}")
-            m.d.comb += [
-                total.eq(counts[number] + sum(gains) - losses.any()),
-                overflow[number].eq(total > SEMAPHORE_MAXIMUM),
-            ]
-            m.d.sync += counts[number].eq(total)
+            m.d.sync += gain.eq(sum(gains))
+            m.d.comb += total.eq(counts[number] + (gain - loss))
+            m.d.sync += [counts[number].eq(total), exceeded[number].eq(total > SEMAPHORE_MAXIMUM)]
 
-        m.d.sync += self.overflow.eq(overflow.any())
+        m.d.sync += self.overflow.eq(exceeded.any())
         for number in reversed(range(1, SEMAPHORE_COUNT)):
-            with m.If(overflow[number]):
+            with m.If(exceeded[number]):
                 m.d.sync += self.overflow_number.eq(number)
         return m

@@ -25,13 +25,20 @@ from tepin.memory.ports import ReadPort, WritePort
 
 __all__ = ["Sequencer"]
 
+_WITH_RESULT = (
+    *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.SHL, ScalarOp.SHR, ScalarOp.MIN, ScalarOp.MAX),
+    *(ScalarOp.AND, ScalarOp.OR, ScalarOp.XOR, ScalarOp.DBNZ),
+)
+_BRANCHES = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.JUMP)
+
 
 class Sequencer(Component):
     """Executes a program: in order, one instruction at a time.
 
-    Cycles per instruction, when nothing has to wait: engine commands one per word; arithmetic 2, MUL 6, jumps and branches
-    2 if not taken and 3 if taken, LOAD 5, STORE 4, all others 2; and 1 more for the immediate. The first instruction
-    begins 17 cycles after `start`, since the registers are set to zero before.
+    Cycles per instruction, when nothing has to wait: engine commands one per word; arithmetic 3, MUL 7, jumps and branches
+    3 if not taken and 5 if taken, LOAD 7, STORE 4, all others 3; and 1 more for the immediate. The first instruction
+    begins 17 cycles after `start`, since the registers are set to zero before. Words of commands, and errors, leave a
+    cycle late, out of a register.
 
     Errors (all but those of FAIL, LOAD and STORE are `ILLEGAL_INSTRUCTION`; `pc` is that of the instruction):
 
@@ -125,18 +132,20 @@ class Sequencer(Component):
         instruction_word = Signal(32)
         instruction = ScalarWord(instruction_word)
         rd, rs, b = Signal(32), Signal(32), Signal(32)
-        address = Signal(32)
+        # What the ALU gave in the last cycle, whether that is a result, and whether to jump.
+        result, writes_back, taken = Signal(32), Signal(), Signal()
+        loading, storing = Signal(), Signal()  # an access waits for the scratchpad
         remaining = Signal(range(SLOT_COUNT + 1))
         engine = Signal(4)  # of the command that is being issued, counted from 0
         in_fields = Signal()
+        failing, failure = Signal(), Signal(EngineError)
+        m.d.sync += [self.error_valid.eq(failing), self.error.eq(failure)]
 
-        def fail(code, info, pc=self.pc):
-            m.d.comb += [
-                self.error_valid.eq(1),
-                self.error.code.eq(code),
-                self.error.pc.eq(pc),
-                self.error.info.eq(info),
-            ]
+        # What is told besides the code depends on the state alone, so that it does not wait for what has gone wrong.
+        m.d.comb += failure.pc.eq(self.pc)
+
+        def fail(code):
+            m.d.comb += [failing.eq(1), failure.code.eq(code)]
             m.next = "STOPPED"
 
         # Registers: three are read while an instruction is fetched, one for a field.
@@ -145,23 +154,42 @@ class Sequencer(Component):
             read_s.addr.eq(Mux(in_fields, FieldWord(word).register, fetched.rs)),
             read_t.addr.eq(fetched.rt),
             write_d.addr.eq(instruction.rd),
-            write_d.data.eq(alu.o),
+            write_d.data.eq(result),
+        ]
+        # Register 0 reads zero after its decrement, too.
+        register_zero = (instruction.op == ScalarOp.DBNZ) & (instruction.rd == 0)
+        m.d.sync += [
+            result.eq(alu.o),
+            writes_back.eq(instruction.op.as_value().matches(*(op.value for op in _WITH_RESULT))),
+            taken.eq(alu.taken & ~register_zero),
         ]
         result_valid = Signal()
         clear = Signal()
         m.d.comb += write_d.en.eq((result_valid & (instruction.rd != 0)) | clear)
 
-        # Header and fields, as they go to the queue.
+        # Header and fields, as they go to the queue: first the summands, from program word and register, then the sum.
         command = Signal(QueueHeader)
-        field = FieldWord(word).immediate.as_signed() + read_s.data
+        offered, issue, free = Signal(), Signal(), Signal()
+        immediate, base, destination = Signal(32), Signal(32), Signal(4)
+        m.d.comb += [
+            free.eq(~offered | self.o.ready),
+            self.o.valid.eq(offered),
+            self.o.payload.word.eq(immediate + base),
+            self.o.payload.engine.eq(destination),
+        ]
+        with m.If(free):
+            m.d.sync += [
+                offered.eq(issue),
+                immediate.eq(Mux(in_fields, FieldWord(word).immediate.as_signed(), command.as_value())),
+                base.eq(Mux(in_fields, read_s.data, 0)),
+                destination.eq(Mux(in_fields, engine, header.engine.as_value() - 1)),
+            ]
         m.d.comb += [
             command.op.eq(header.op),
             command.wait.eq(header.wait),
             command.signal.eq(header.signal),
             command.length.eq(header.length),
             command.pc.eq(self.words.payload.pc),
-            self.o.payload.word.eq(Mux(in_fields, field[:32], command)),
-            self.o.payload.engine.eq(Mux(in_fields, engine, header.engine.as_value() - 1)),
         ]
         right_length = Mux(
             header.op == EngineOp.RUN,
@@ -191,8 +219,10 @@ class Sequencer(Component):
             self.wait.payload.eq(instruction.rd),
             self.signal.eq(instruction.rd),
             self.tokens.payload.eq(rs),
-            self.read.request.payload.eq(address),
-            self.write.request.payload.address.eq(address),
+            self.read.request.payload.eq(result),
+            self.read.request.valid.eq(loading),
+            self.write.request.valid.eq(storing),
+            self.write.request.payload.address.eq(result),
             self.write.request.payload.data.eq(rd),
             self.write.request.payload.mask.eq(0b1111),
         ]
@@ -213,11 +243,13 @@ class Sequencer(Component):
             with m.State("HEADER"):
                 # Whether the word is a command or not decides too late whether to wait for the queue.
                 m.d.comb += [
-                    self.words.ready.eq(self.o.ready),
-                    self.o.valid.eq(self.words.valid & is_command),
-                    self.stalled.eq(~self.o.ready),
+                    self.words.ready.eq(free),
+                    issue.eq(self.words.valid & is_command),
+                    failure.pc.eq(self.words.payload.pc),
+                    failure.info.eq(Mux(is_outside, self.words.payload.pc, word)),
+                    self.stalled.eq(~free),
                 ]
-                with m.If(self.words.valid & self.o.ready):
+                with m.If(self.words.valid & free):
                     m.d.sync += [
                         self.pc.eq(self.words.payload.pc),
                         instruction_word.eq(word),
@@ -227,47 +259,62 @@ class Sequencer(Component):
                         engine.eq(header.engine.as_value() - 1),
                         remaining.eq(header.length),
                     ]
-                    pc = self.words.payload.pc
                     with m.If(is_outside):
-                        fail(ErrorCode.ILLEGAL_INSTRUCTION, pc, pc)
+                        fail(ErrorCode.ILLEGAL_INSTRUCTION)
                     with m.Elif(is_scalar):
                         m.next = "EXECUTE"
                         with m.If(fetched.immediate):
                             m.next = "IMMEDIATE"
                         with m.If((fetched.reserved != 0) | fetched.reserved_low):
-                            fail(ErrorCode.ILLEGAL_INSTRUCTION, word, pc)
+                            fail(ErrorCode.ILLEGAL_INSTRUCTION)
                     with m.Elif(is_command & (header.length != 0)):
                         m.next = "FIELDS"
                     with m.Elif(~is_command):
-                        fail(ErrorCode.ILLEGAL_INSTRUCTION, word, pc)
+                        fail(ErrorCode.ILLEGAL_INSTRUCTION)
 
             with m.State("FIELDS"):
                 m.d.comb += [
                     in_fields.eq(1),
-                    self.words.ready.eq(self.o.ready),
-                    self.stalled.eq(~self.o.ready),
+                    failure.info.eq(self.words.payload.pc),
+                    self.words.ready.eq(free),
+                    self.stalled.eq(~free),
                 ]
                 with m.If(self.words.valid & is_outside):
-                    fail(ErrorCode.ILLEGAL_INSTRUCTION, self.words.payload.pc)
+                    fail(ErrorCode.ILLEGAL_INSTRUCTION)
                 with m.Elif(self.words.valid):
-                    m.d.comb += self.o.valid.eq(1)
-                    with m.If(self.o.ready):
+                    m.d.comb += issue.eq(1)
+                    with m.If(free):
                         m.d.sync += remaining.eq(remaining - 1)
                         with m.If(remaining == 1):
                             m.next = "HEADER"
 
             with m.State("IMMEDIATE"):
-                m.d.comb += self.words.ready.eq(1)
+                m.d.comb += [self.words.ready.eq(1), failure.info.eq(self.words.payload.pc)]
                 m.d.sync += b.eq(word)
                 with m.If(self.words.valid):
                     m.next = "EXECUTE"
                     with m.If(is_outside):
-                        fail(ErrorCode.ILLEGAL_INSTRUCTION, self.words.payload.pc)
+                        fail(ErrorCode.ILLEGAL_INSTRUCTION)
 
             with m.State("EXECUTE"):
+                m.next = "COMMIT"
+                aligned = (rs[:2] + b[:2])[:2] == 0
+                with m.Switch(instruction.op):
+                    with m.Case(ScalarOp.MUL):
+                        m.d.comb += multiplier.start.eq(1)
+                        m.next = "MULTIPLY"
+                    with m.Case(ScalarOp.LOAD):
+                        m.d.sync += loading.eq(aligned)
+                        m.next = "ACCESS"
+                    with m.Case(ScalarOp.STORE):
+                        m.d.sync += storing.eq(aligned)
+                        m.next = "ACCESS"
+
+            with m.State("COMMIT"):
                 m.next = "HEADER"
-                m.d.sync += address.eq(alu.o)
-                self._elaborate_execute(m, instruction, alu, b, result_valid, multiplier.start, fail)
+                stopped = instruction.op == ScalarOp.FAIL
+                m.d.comb += failure.info.eq(Mux(taken, b, Mux(stopped, result, instruction_word)))
+                self._elaborate_commit(m, instruction, result, writes_back, taken, b, result_valid, fail)
 
             with m.State("MULTIPLY"):
                 m.d.comb += [write_d.data.eq(multiplier.o), result_valid.eq(multiplier.done)]
@@ -275,63 +322,53 @@ class Sequencer(Component):
                     m.next = "HEADER"
 
             with m.State("ACCESS"):
-                is_load = instruction.op == ScalarOp.LOAD
-                with m.If(address[:2] != 0):
-                    fail(ErrorCode.SCRATCHPAD, address)
-                with m.Else():
-                    m.d.comb += [self.read.request.valid.eq(is_load), self.write.request.valid.eq(~is_load)]
-                    with m.If(Mux(is_load, self.read.request.ready, self.write.request.ready)):
-                        m.next = "RESPONSE"
+                m.d.comb += failure.info.eq(result)
+                with m.If(~loading & ~storing):
+                    fail(ErrorCode.SCRATCHPAD)
+                with m.Elif(Mux(loading, self.read.request.ready, self.write.request.ready)):
+                    m.d.sync += [loading.eq(0), storing.eq(0)]
+                    m.next = "RESPONSE"
 
             with m.State("RESPONSE"):
+                m.d.comb += failure.info.eq(result)
                 # A load's answer, or, one cycle after the write, the fault that it may have raised.
                 m.d.comb += write_d.data.eq(self.read.response[:32])
                 with m.If(instruction.op != ScalarOp.LOAD):
                     m.next = "HEADER"
                     with m.If(self.write.fault):
-                        fail(ErrorCode.SCRATCHPAD, address)
+                        fail(ErrorCode.SCRATCHPAD)
                 with m.Elif(self.read.response_valid):
                     m.d.comb += result_valid.eq(~self.read.fault)
                     m.next = "HEADER"
                     with m.If(self.read.fault):
-                        fail(ErrorCode.SCRATCHPAD, address)
+                        fail(ErrorCode.SCRATCHPAD)
 
             with m.State("FLUSH"):
-                m.d.comb += [self.flush.eq(1), self.stalled.eq(1)]
+                m.d.comb += self.stalled.eq(1)
                 with m.If(self.flush_done):
+                    m.d.sync += self.flush.eq(0)
                     m.next = "HEADER"
 
             with m.State("STOPPED"):
                 pass
         return m
 
-    def _elaborate_execute(self, m, instruction, alu, b, result_valid, multiply, fail):
+    def _elaborate_commit(self, m, instruction, result, writes_back, taken, b, result_valid, fail):
         def wait_until(condition):
             with m.If(~condition):
                 m.d.comb += self.stalled.eq(1)
-                m.next = "EXECUTE"
+                m.next = "COMMIT"
 
+        m.d.comb += [
+            result_valid.eq(writes_back),
+            self.redirect_valid.eq(taken),
+            self.redirect.eq(b),
+        ]
+        with m.If(taken & (b >= self._program_words)):
+            fail(ErrorCode.ILLEGAL_INSTRUCTION)
         with m.Switch(instruction.op):
-            with m.Case(
-                *(ScalarOp.ADD, ScalarOp.SUB, ScalarOp.SHL, ScalarOp.SHR, ScalarOp.MIN, ScalarOp.MAX),
-                *(ScalarOp.AND, ScalarOp.OR, ScalarOp.XOR),
-            ):
-                m.d.comb += result_valid.eq(1)
-            with m.Case(ScalarOp.MUL):
-                m.d.comb += multiply.eq(1)
-                m.next = "MULTIPLY"
-            with m.Case(ScalarOp.LOAD, ScalarOp.STORE):
-                m.next = "ACCESS"
-            with m.Case(
-                *(ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.DBNZ, ScalarOp.JUMP)
-            ):
-                m.d.comb += result_valid.eq(instruction.op == ScalarOp.DBNZ)
-                # Register 0 reads zero after its decrement, too.
-                register_zero = (instruction.op == ScalarOp.DBNZ) & (instruction.rd == 0)
-                with m.If(alu.taken & ~register_zero):
-                    m.d.comb += [self.redirect_valid.eq(1), self.redirect.eq(b)]
-                    with m.If(b >= self._program_words):
-                        fail(ErrorCode.ILLEGAL_INSTRUCTION, b)
+            with m.Case(*_WITH_RESULT, *_BRANCHES):
+                pass
             with m.Case(ScalarOp.WAIT):
                 m.d.comb += self.wait.valid.eq(1)
                 wait_until(self.wait.ready)
@@ -343,13 +380,14 @@ class Sequencer(Component):
             with m.Case(ScalarOp.FENCE):
                 wait_until(self.quiet)
             with m.Case(ScalarOp.FLUSH):
+                m.d.sync += self.flush.eq(1)
                 m.next = "FLUSH"
             with m.Case(ScalarOp.FAIL):
-                fail(ErrorCode.SOFTWARE, alu.o)
+                fail(ErrorCode.SOFTWARE)
             with m.Case(ScalarOp.END):
                 wait_until(self.quiet)
                 with m.If(self.quiet):
                     m.d.sync += self.done.eq(1)
                     m.next = "STOPPED"
             with m.Default():
-                fail(ErrorCode.ILLEGAL_INSTRUCTION, instruction.as_value())
+                fail(ErrorCode.ILLEGAL_INSTRUCTION)

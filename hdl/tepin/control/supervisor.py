@@ -79,6 +79,7 @@ class Supervisor(Component):
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [self.launch.eq(1), self.done.eq(0), self.failed.eq(0), self.error.eq(0)]
+                    m.d.sync += self.busy.eq(1)
                     m.next = "RUNNING"
             with m.State("RUNNING"):
                 m.d.sync += self.launch.eq(0)
@@ -101,12 +102,11 @@ class Supervisor(Component):
             with m.State("RESET"):
                 m.d.sync += countdown.eq(Mux(countdown == 0, self.RESET_CYCLES - 1, countdown - 1))
                 with m.If(countdown == 0):
-                    m.d.sync += self.done.eq(~self.failed)
+                    m.d.sync += [self.done.eq(~self.failed), self.busy.eq(0)]
                     m.next = "IDLE"
         m.d.comb += [
             self.running.eq(fsm.ongoing("RUNNING")),
             self.halt.eq(fsm.ongoing("HALT") | fsm.ongoing("RESET")),
             self.reset.eq(fsm.ongoing("RESET")),
-            self.busy.eq(~fsm.ongoing("IDLE")),
         ]
         return m

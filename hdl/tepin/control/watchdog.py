@@ -8,7 +8,7 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(Component):
-    """Raises `timeout` for one cycle after `limit` cycles of `enable` without `progress`.
+    """Raises `timeout` for one cycle after `limit` cycles of `enable` without `progress`, and three cycles more.
 
     Members
     -------
@@ -24,11 +24,14 @@ class Watchdog(Component):
     def elaborate(self, platform):
         m = Module()
         waited = Signal(32, init=1)
-        m.d.sync += self.timeout.eq(0)
-        with m.If(~self.enable | self.progress | (self.limit == 0)):
-            m.d.sync += waited.eq(1)
-        with m.Elif(waited == self.limit):
-            m.d.sync += [self.timeout.eq(1), waited.eq(1)]
+        restart, reached = Signal(init=1), Signal()
+        m.d.sync += [
+            restart.eq(~self.enable | self.progress | (self.limit == 0)),
+            reached.eq(waited == self.limit),
+            self.timeout.eq(reached & ~restart & ~self.timeout),
+        ]
+        with m.If(restart | self.timeout):
+            m.d.sync += [waited.eq(1), reached.eq(0)]
         with m.Else():
             m.d.sync += waited.eq(waited + 1)
         return m

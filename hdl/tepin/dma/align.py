@@ -7,7 +7,9 @@ beats at any alignment. Lines are read and written at multiples of their size.
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from tepin.stream import StreamFifo
 
 __all__ = ["BeatsToLines", "LinesToBeats", "byte_range"]
 
@@ -29,7 +31,8 @@ class BeatsToLines(wiring.Component):
     """Collects the bytes of beats into lines of the scratchpad.
 
     A line is written when it is full or the run ends: one beat per cycle, and one more cycle when the last beat of a run lies
-    across two lines. A line is offered 2 cycles after the beat that completes it.
+    across two lines. A line is offered 3 cycles after the beat that completes it. There is no combinational path from
+    `o.ready` to `i.ready`.
 
     Parameters
     ----------
@@ -74,83 +77,92 @@ class BeatsToLines(wiring.Component):
         # Stage 1: bytes to their lanes. `mask` spans this line and the next one.
         rotated_valid = Signal()
         rotated_ready = Signal()
-        rotated = Signal(8 * self.beat_bytes)
+        rotated = Signal(8 * self.beat_bytes, reset_less=True)
         mask = Signal(2 * self.line_bytes)
-        line = Signal(32 - line_bits)
+        here_any, spills, ends = (
+            Signal(),
+            Signal(),
+            Signal(),
+        )  # of this line, of the next; this line or the run ends
+        line = Signal(32 - line_bits, reset_less=True)
         last_of_run = Signal()
-        pc = Signal(15)
+        pc = Signal(15, reset_less=True)
         beat = self.i.payload
-        m.d.comb += self.i.ready.eq(~rotated_valid | rotated_ready)
+        placed = Signal(2 * self.line_bytes)
+        m.d.comb += [
+            placed.eq(beat.mask << beat.local[:line_bits]),
+            self.i.ready.eq(~rotated_valid | rotated_ready),
+        ]
         with m.If(self.i.ready):
             m.d.sync += [
                 rotated_valid.eq(self.i.valid),
                 rotated.eq(_rotate_left(beat.data, beat.local[:beat_bits], 8, self.beat_bytes)),
-                mask.eq(beat.mask << beat.local[:line_bits]),
+                mask.eq(placed),
+                here_any.eq(placed[: self.line_bytes].any()),
+                spills.eq(placed[self.line_bytes :].any()),
+                ends.eq(placed[self.line_bytes - 1 :].any() | beat.last_of_run),
                 line.eq(beat.local[line_bits:]),
                 last_of_run.eq(beat.last_of_run),
                 pc.eq(beat.pc),
             ]
 
         # Stage 2: merge with what is held of this line.
-        held = Signal(8 * self.line_bytes)
+        m.submodules.lines = lines = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        connect(m, lines.o, flipped(self.o))
+        held = Signal(8 * self.line_bytes, reset_less=True)
         held_mask = Signal(self.line_bytes)
+        held_any = Signal()
         spill = Signal()  # what is held is the end of a run and must be written alone
-        spill_line = Signal(32 - line_bits)
-        spill_pc = Signal(15)
+        spill_line = Signal(32 - line_bits, reset_less=True)
+        spill_pc = Signal(15, reset_less=True)
         merged = Signal(8 * self.line_bytes)
         merged_mask = Signal(self.line_bytes)
-        lanes = rotated.replicate(self.line_bytes // self.beat_bytes)
+        bytes_of_lanes = rotated.replicate(self.line_bytes // self.beat_bytes)
         here, beyond = mask[: self.line_bytes], mask[self.line_bytes :]
-        spills = Signal()
         emit = Signal()
-        free = Signal()
         m.d.comb += [
             merged.eq(
                 Cat(
-                    Mux(here[lane], lanes.word_select(lane, 8), held.word_select(lane, 8))
+                    Mux(here[lane], bytes_of_lanes.word_select(lane, 8), held.word_select(lane, 8))
                     for lane in range(self.line_bytes)
                 )
             ),
             merged_mask.eq(here | held_mask),
-            spills.eq(beyond.any()),
-            emit.eq((here[-1] | spills | last_of_run) & merged_mask.any()),
-            free.eq(~self.o.valid | self.o.ready),
-            rotated_ready.eq(~spill & (free | ~emit)),
+            emit.eq(ends & (here_any | held_any)),
+            rotated_ready.eq(~spill & (lines.i.ready | ~emit)),
+            lines.i.valid.eq(spill | (rotated_valid & emit)),
         ]
-        out = self.o.payload
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        out = lines.i.payload
         with m.If(spill):
-            with m.If(free):
-                m.d.sync += [
-                    self.o.valid.eq(1),
-                    out.data.eq(held),
-                    out.mask.eq(held_mask),
-                    out.address.eq(spill_line << line_bits),
-                    out.last_of_run.eq(1),
-                    out.pc.eq(spill_pc),
-                    held_mask.eq(0),
-                    spill.eq(0),
-                ]
+            m.d.comb += [
+                out.data.eq(held),
+                out.mask.eq(held_mask),
+                out.address.eq(spill_line << line_bits),
+                out.last_of_run.eq(1),
+                out.pc.eq(spill_pc),
+            ]
+        with m.Else():
+            m.d.comb += [
+                out.data.eq(merged),
+                out.mask.eq(merged_mask),
+                out.address.eq(line << line_bits),
+                out.last_of_run.eq(last_of_run & ~spills),
+                out.pc.eq(pc),
+            ]
+        with m.If(spill):
+            with m.If(lines.i.ready):
+                m.d.sync += [held_mask.eq(0), held_any.eq(0), spill.eq(0)]
         with m.Elif(rotated_valid & rotated_ready):
             m.d.sync += [
                 held.eq(merged),
                 held_mask.eq(merged_mask),
+                held_any.eq(here_any | held_any),
                 spill.eq(last_of_run & spills),
                 spill_line.eq(line + 1),
                 spill_pc.eq(pc),
             ]
-            with m.If(emit):
-                m.d.sync += [
-                    self.o.valid.eq(1),
-                    out.data.eq(merged),
-                    out.mask.eq(merged_mask),
-                    out.address.eq(line << line_bits),
-                    out.last_of_run.eq(last_of_run & ~spills),
-                    out.pc.eq(pc),
-                ]
             with m.If(emit | spills):
-                m.d.sync += [held.eq(lanes), held_mask.eq(beyond)]
+                m.d.sync += [held.eq(bytes_of_lanes), held_mask.eq(beyond), held_any.eq(spills)]
         return m
 
 
@@ -158,7 +170,8 @@ class LinesToBeats(wiring.Component):
     """Cuts the bytes of beats out of lines of the scratchpad.
 
     One beat per cycle while lines are there, and one more cycle when the first beat of a run needs bytes of two lines. A
-    beat is offered 2 cycles after its lines.
+    beat is offered 3 cycles after its lines, at the earliest 4 after it is wanted. There is no combinational path
+    from `o.ready` to the other side.
 
     Parameters
     ----------
@@ -196,42 +209,65 @@ class LinesToBeats(wiring.Component):
         line_bits = (self.line_bytes - 1).bit_length()
         beat_bits = (self.beat_bytes - 1).bit_length()
         ratio = self.line_bytes // self.beat_bytes
-        want = self.i.payload
-        offset = want.local[:line_bits]
 
-        # Which lines does the beat touch, and which are there?
-        held = Signal(8 * self.line_bytes)
-        held_valid = Signal()
+        # Which lines does the beat touch? And does the next one begin with another line?
+        m.submodules.wants = wants = StreamFifo(
+            shape=data.StructLayout(
+                {
+                    "mask": self.beat_bytes,
+                    "offset": line_bits,
+                    "this_line": 1,
+                    "next_line": 1,
+                    "leaves_line": 1,
+                    "last_of_run": 1,
+                    "last": 1,
+                }
+            ),
+            depth=2,
+        )
+        incoming = self.i.payload
+        place = incoming.local[:line_bits]
         mask = Signal(2 * self.line_bytes)
-        this_line, next_line = Signal(), Signal()
+        m.d.comb += [
+            mask.eq(incoming.mask << place),
+            wants.i.valid.eq(self.i.valid),
+            self.i.ready.eq(wants.i.ready),
+            wants.i.payload.mask.eq(incoming.mask),
+            wants.i.payload.offset.eq(place),
+            wants.i.payload.this_line.eq(mask[: self.line_bytes].any()),
+            wants.i.payload.next_line.eq(mask[self.line_bytes :].any()),
+            wants.i.payload.leaves_line.eq(place == self.line_bytes - self.beat_bytes),
+            wants.i.payload.last_of_run.eq(incoming.last_of_run),
+            wants.i.payload.last.eq(incoming.last),
+        ]
+        want = wants.o.payload
+        offset = want.offset
+        this_line, next_line = want.this_line, want.next_line
+
+        # Which lines are there?
+        held = Signal(8 * self.line_bytes, reset_less=True)
+        held_valid = Signal()
         enough, use_new, fetch_only = Signal(), Signal(), Signal()
         m.d.comb += [
-            mask.eq(want.mask << offset),
-            this_line.eq(mask[: self.line_bytes].any()),
-            next_line.eq(mask[self.line_bytes :].any()),
             use_new.eq(~held_valid | next_line),
             fetch_only.eq(~held_valid & this_line & next_line),
             enough.eq(self.dry | ((~use_new | self.lines.valid) & ~fetch_only)),
         ]
-        # Which line comes after the beat: the position one past its last byte.
-        past = Signal(line_bits + 2)
-        m.d.comb += past.eq(offset + self.beat_bytes)
-
         lane_ready = Signal()
         take = Signal()
         m.d.comb += [
-            take.eq(self.i.valid & lane_ready & enough),
-            self.i.ready.eq(lane_ready & enough),
+            take.eq(wants.o.valid & lane_ready & enough),
+            wants.o.ready.eq(lane_ready & enough),
             self.lines.ready.eq(
-                ~self.dry & self.i.valid & ((take & use_new) | fetch_only),
+                ~self.dry & wants.o.valid & use_new & (lane_ready | fetch_only),
             ),
         ]
-        with m.If(self.i.valid & fetch_only & self.lines.valid):
+        with m.If(wants.o.valid & fetch_only & self.lines.valid):
             m.d.sync += [held.eq(self.lines.payload), held_valid.eq(1)]
         with m.If(take):
             with m.If(use_new):
                 m.d.sync += held.eq(self.lines.payload)
-            m.d.sync += held_valid.eq(~want.last_of_run & (past != self.line_bytes))
+            m.d.sync += held_valid.eq(~want.last_of_run & ~want.leaves_line)
 
         # Stage 1: for each lane of the beat the byte that has the right position in its chunk of the line.
         lanes_valid = Signal()
@@ -267,12 +303,13 @@ class LinesToBeats(wiring.Component):
             ]
 
         # Stage 2: bytes to their places.
-        m.d.comb += stage_ready.eq(~self.o.valid | self.o.ready)
-        with m.If(stage_ready):
-            m.d.sync += [
-                self.o.valid.eq(lanes_valid),
-                self.o.payload.data.eq(_rotate_left(lanes, lanes_shift, 8, self.beat_bytes)),
-                self.o.payload.mask.eq(lanes_mask),
-                self.o.payload.last.eq(lanes_last),
-            ]
+        m.submodules.beats = beats = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        connect(m, beats.o, flipped(self.o))
+        m.d.comb += [
+            stage_ready.eq(beats.i.ready),
+            beats.i.valid.eq(lanes_valid),
+            beats.i.payload.data.eq(_rotate_left(lanes, lanes_shift, 8, self.beat_bytes)),
+            beats.i.payload.mask.eq(lanes_mask),
+            beats.i.payload.last.eq(lanes_last),
+        ]
         return m

@@ -3,9 +3,10 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.dma.align import byte_range
+from tepin.stream import StreamFifo
 
 __all__ = ["BeatWalker", "copy_span", "span_layout"]
 
@@ -32,7 +33,7 @@ def copy_span(span, burst):
 
 
 class BeatWalker(wiring.Component):
-    """Turns each span into its beats, one per cycle, without delay.
+    """Turns each span into its beats, one per cycle. Latency 1 cycle.
 
     Parameters
     ----------
@@ -60,21 +61,25 @@ class BeatWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.beats = beats = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        connect(m, beats.o, flipped(self.o))
         span = self.i.payload
-        beat = self.o.payload
+        beat = beats.i.payload
         beat_bits = (self.beat_bytes - 1).bit_length()
         block_bits = (self.block_bytes - 1).bit_length()
 
         first = Signal(init=1)
         later_index = Signal(block_bits - beat_bits)
         later_local = Signal(32)
+        later_last = Signal()
+        start, end = span.start[beat_bits:], span.end[beat_bits:]
         index = Signal(block_bits - beat_bits)
         m.d.comb += [
-            self.o.valid.eq(self.i.valid),
-            index.eq(Mux(first, span.start[beat_bits:], later_index)),
+            beats.i.valid.eq(self.i.valid),
+            index.eq(Mux(first, start, later_index)),
             beat.local.eq(Mux(first, span.local, later_local)),
             beat.address.eq((span.block << block_bits) | (index << beat_bits)),
-            beat.last.eq(index == span.end[beat_bits:]),
+            beat.last.eq(Mux(first, start == end, later_last)),
             beat.last_of_run.eq(beat.last & span.last_of_run),
             beat.pc.eq(span.pc),
             beat.mask.eq(
@@ -84,12 +89,13 @@ class BeatWalker(wiring.Component):
                     self.beat_bytes,
                 )
             ),
-            self.i.ready.eq(self.o.ready & beat.last),
+            self.i.ready.eq(beats.i.ready & beat.last),
         ]
-        with m.If(self.o.valid & self.o.ready):
+        with m.If(beats.i.valid & beats.i.ready):
             m.d.sync += [
                 first.eq(beat.last),
                 later_index.eq(index + 1),
+                later_last.eq((index + 1)[: len(index)] == end),
                 later_local.eq(beat.local + self.beat_bytes),
             ]
         return m

@@ -80,9 +80,8 @@ class BurstSplitter(wiring.Component):
         burst = Signal(
             burst_layout(self.block_bytes)
         )  # `end`: of the run's last block; `local`: of the block's start
-        final = Signal()
+        final = Signal()  # none is left
         m.d.comb += [
-            final.eq(left == 0),
             self.i.ready.eq(~valid | (self.o.ready & final)),
             self.o.valid.eq(valid),
             self.o.payload.eq(burst),
@@ -96,6 +95,7 @@ class BurstSplitter(wiring.Component):
         with m.If(self.o.ready & ~final):
             m.d.sync += [
                 left.eq(left - 1),
+                final.eq(left == 1),
                 burst.block.eq(burst.block + 1),
                 burst.wrapped.eq(burst.wrapped | burst.block.all()),
                 burst.local.eq(burst.local + self.block_bytes),
@@ -108,7 +108,8 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 valid.eq(self.i.valid),
                 first.eq(1),
-                left.eq(Mux(run.empty | (run.code != ErrorCode.NONE), 0, end[offset_bits:])),
+                left.eq(end[offset_bits:]),
+                final.eq(run.empty | (run.code != ErrorCode.NONE) | ~end[offset_bits:].any()),
                 burst.code.eq(run.code),
                 burst.pc.eq(run.pc),
                 burst.signal.eq(run.signal),

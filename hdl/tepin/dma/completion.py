@@ -57,6 +57,7 @@ class Completion(wiring.Component):
         issued, done = Signal(bits), Signal(bits)
         commands = Signal(range(self.depth + 16))
         reached = Signal(bits)
+        accepted = Signal()
         m.d.sync += [issued.eq(issued + self.issued), done.eq(done + self.done)]
         m.d.comb += [
             queue.i.valid.eq(self.i.valid),
@@ -65,12 +66,13 @@ class Completion(wiring.Component):
             self.i.ready.eq(queue.i.ready),
             reached.eq(done - queue.o.payload.run),
             queue.o.ready.eq(~reached[-1]),
-            self.busy.eq(commands != 0),
+            self.busy.eq(commands.any() | accepted),
         ]
         complete = queue.o.valid & queue.o.ready
         m.d.sync += [
             self.signal_valid.eq(complete),
             self.signal.eq(queue.o.payload.signal),
-            commands.eq(commands + self.accepted - complete),
+            accepted.eq(self.accepted),
+            commands.eq(commands + accepted - complete),
         ]
         return m

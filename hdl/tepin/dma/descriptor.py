@@ -58,7 +58,7 @@ class RunGenerator(wiring.Component):
     index : Out `IndexPort`
     """
 
-    WALK_DEPTH = 8
+    WALK_DEPTH = 16
     """Runs that wait for their index: covers the latency of the index reader."""
 
     def __init__(self, *, engine, run_alignment=1):
@@ -88,22 +88,42 @@ class RunGenerator(wiring.Component):
             shape=data.StructLayout({"offset": 32, "fault": 1}), depth=self.WALK_DEPTH
         )
 
-        inner_left, outer_left = Signal(32), Signal(32)
-        row_memory, repetition_memory = Signal(32), Signal(32)
-        row_local, repetition_local = Signal(32), Signal(32)
-        index_address = Signal(32)
+        # None of these needs a reset: a command sets them all when it begins.
+        inner_left, outer_left = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        row_memory, repetition_memory = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        row_local, repetition_local = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        index_address = Signal(32, reset_less=True)
         last = Signal()
         advance = Signal()
         code = Signal(ErrorCode)
         info = Signal(32)
-        m.d.comb += last.eq((inner_left == 0) & (outer_left == 0))
+        # Comparisons of 32 bits are done a step ahead.
+        inner_last, outer_last, row_of_one, length_misaligned = Signal(), Signal(), Signal(), Signal()
+        alignment_mask = self.run_alignment - 1
+        m.d.comb += last.eq(inner_last & outer_last)
 
+        # What a command may have instead of runs: nothing, or an error.
+        parameter, nothing, misaligned, wrong = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            parameter.eq((flags.dimensions == 3) | (flags.indexed & (flags.dimensions == 0))),
+            nothing.eq(
+                (command.length == 0)
+                | ((flags.dimensions >= 1) & (command.count == 0))
+                | ((flags.dimensions >= 2) & (command.count2 == 0))
+            ),
+            misaligned.eq(flags.indexed & (command.index[:2] != 0)),
+            wrong.eq(parameter | misaligned),
+        ]
         emit_alone = Signal()
         with m.FSM():
             with m.State("START"):
                 m.d.sync += [
-                    inner_left.eq(Mux(flags.dimensions >= 1, command.count - 1, 0)),
-                    outer_left.eq(Mux(flags.dimensions >= 2, command.count2 - 1, 0)),
+                    inner_left.eq(command.count - 1),
+                    outer_left.eq(command.count2 - 1),
+                    inner_last.eq((flags.dimensions == 0) | (command.count == 1)),
+                    outer_last.eq((flags.dimensions <= 1) | (command.count2 == 1)),
+                    row_of_one.eq(command.count == 1),
+                    length_misaligned.eq((command.length & alignment_mask) != 0),
                     row_memory.eq(command.memory),
                     repetition_memory.eq(command.memory),
                     index_address.eq(command.index),
@@ -113,20 +133,13 @@ class RunGenerator(wiring.Component):
                     m.d.sync += [row_local.eq(command.local), repetition_local.eq(command.local)]
                 with m.If(self.i.valid):
                     m.next = "WALK"
-                    with m.If(self.nop):
+                    m.d.sync += emit_alone.eq(self.nop | wrong | nothing)
+                    with m.If(self.nop | wrong | nothing):
                         m.next = "ALONE"
-                    with m.Elif((flags.dimensions == 3) | (flags.indexed & (flags.dimensions == 0))):
+                    with m.If(parameter & ~self.nop):
                         m.d.sync += [code.eq(ErrorCode.PARAMETER), info.eq(Value.cast(flags))]
-                        m.next = "ALONE"
-                    with m.Elif(
-                        (command.length == 0)
-                        | ((flags.dimensions >= 1) & (command.count == 0))
-                        | ((flags.dimensions >= 2) & (command.count2 == 0))
-                    ):
-                        m.next = "ALONE"
-                    with m.Elif(flags.indexed & (command.index[:2] != 0)):
+                    with m.Elif(misaligned & ~nothing & ~self.nop):
                         m.d.sync += [code.eq(ErrorCode.SCRATCHPAD), info.eq(command.index)]
-                        m.next = "ALONE"
             with m.State("WALK"):
                 # A place in `walk` is a place in `offsets` as well, since they are emptied together.
                 m.d.comb += [
@@ -137,20 +150,23 @@ class RunGenerator(wiring.Component):
                 with m.If(advance):
                     m.d.sync += [
                         inner_left.eq(inner_left - 1),
+                        inner_last.eq(inner_left == 1),
                         row_memory.eq(row_memory + Mux(flags.indexed, 0, command.memory_stride)),
                         index_address.eq(index_address + 4),
                     ]
-                    with m.If(inner_left == 0):
+                    with m.If(inner_last):
                         m.d.sync += [
                             inner_left.eq(command.count - 1),
+                            inner_last.eq(row_of_one),
                             outer_left.eq(outer_left - 1),
+                            outer_last.eq(outer_left == 1),
                             row_memory.eq(repetition_memory + command.memory_stride2),
                             repetition_memory.eq(repetition_memory + command.memory_stride2),
                             index_address.eq(command.index),
                         ]
                     if local:
                         m.d.sync += row_local.eq(row_local + command.local_stride)
-                        with m.If(inner_left == 0):
+                        with m.If(inner_last):
                             m.d.sync += [
                                 row_local.eq(repetition_local + command.local_stride2),
                                 repetition_local.eq(repetition_local + command.local_stride2),
@@ -161,8 +177,8 @@ class RunGenerator(wiring.Component):
                 with m.If(self.i.ready):
                     m.next = "START"
             with m.State("ALONE"):
-                m.d.comb += emit_alone.eq(1)
                 with m.If(self.i.ready):
+                    m.d.sync += emit_alone.eq(0)
                     m.next = "START"
 
         m.d.comb += [
@@ -191,7 +207,6 @@ class RunGenerator(wiring.Component):
                 walk.i.payload.local.eq(row_local),
                 run.local.eq(walk.o.payload.local),
             ]
-        alignment_mask = self.run_alignment - 1
         with m.If(emit_alone):
             m.d.comb += self.o.valid.eq(1)
         with m.Else():
@@ -204,7 +219,7 @@ class RunGenerator(wiring.Component):
                 m.d.comb += [run.code.eq(ErrorCode.SCRATCHPAD), run.memory.eq(offsets.o.payload.offset)]
             with m.Elif((memory & alignment_mask) != 0):
                 m.d.comb += run.code.eq(ErrorCode.ALIGNMENT)
-            with m.Elif((command.length & alignment_mask) != 0):
+            with m.Elif(length_misaligned):
                 m.d.comb += [run.code.eq(ErrorCode.ALIGNMENT), run.memory.eq(command.length)]
         m.d.comb += self.i.ready.eq(self.o.valid & self.o.ready & run.last)
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The DMA engine: weight loads, general loads and stores on one AXI4 port."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -50,7 +50,7 @@ class DmaEngine(wiring.Component):
     ILLEGAL_INSTRUCTION     length of the command contradicts its flags
     ======================  =====================================================================================
 
-    After an error of any engine, or after `stop`, no burst is issued any more, nothing is signalled and read data are
+    Soon after an error of any engine, or after `stop`, no burst is issued any more, nothing is signalled and read data are
     dropped; bursts that have been issued are finished in due form. When all answers are in, `idle` rises, and the component
     may be reset without the memory noticing.
 
@@ -206,13 +206,17 @@ class DmaEngine(wiring.Component):
         halt = Signal()
         with m.If(self.stop | weights.failed | loads.failed | stores.failed):
             m.d.sync += halt.eq(1)
+        # What was issued in the cycle in which `halt` rose counts as being in flight two cycles later.
+        halted = Signal(2)
+        flush = Signal()
+        m.d.sync += [halted.eq(Cat(halt, halted)), flush.eq(self.flush)]
         m.d.comb += [
-            weights.flush.eq(self.flush),
-            self.flush_done.eq(weights.flush_done),
+            weights.flush.eq(flush),
+            self.flush_done.eq(weights.flush_done & self.flush),
             weights.halt.eq(halt),
             loads.halt.eq(halt),
             stores.halt.eq(halt),
-            self.idle.eq(halt & reads.idle & stores.idle),
+            self.idle.eq(halted[-1] & reads.idle & stores.idle),
         ]
         for engine in (weights, loads):
             m.d.comb += [engine.base.eq(self.read_base), engine.limit.eq(self.read_limit)]

@@ -2,7 +2,7 @@
 """Line fetch: reads from the scratchpad, ahead of time, the lines that bursts of a store will need."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.dma.beats import span_layout
@@ -15,14 +15,14 @@ __all__ = ["LineFetch"]
 class LineFetch(wiring.Component):
     """Reads all lines that have bytes of a run, each once, in order; one per cycle.
 
-    A line is offered 3 + `ReadPort.LATENCY` cycles after the span that needs it if the scratchpad accepts the read at once.
+    A line is offered 4 + `ReadPort.LATENCY` cycles after the span that needs it if the scratchpad accepts the read at once.
 
     Parameters
     ----------
     block_bytes, beat_bytes, line_bytes : int
         Bytes of the longest burst, of a beat and of a scratchpad line.
     depth : int
-        Lines that are requested or wait.
+        Lines that are requested or wait: a power of two.
 
     Members
     -------
@@ -34,7 +34,9 @@ class LineFetch(wiring.Component):
         In the cycle `fault`, an address turned out to be out of range; its line is offered not before two cycles later.
     """
 
-    def __init__(self, *, block_bytes, beat_bytes, line_bytes, depth=8):
+    def __init__(self, *, block_bytes, beat_bytes, line_bytes, depth=16):
+        if depth < 1 or depth & (depth - 1):
+            raise ValueError(f"Depth of a LineFetch must be a power of two, not {depth!r}")
         self.block_bytes = block_bytes
         self.beat_bytes = beat_bytes
         self.line_bytes = line_bytes
@@ -68,13 +70,21 @@ class LineFetch(wiring.Component):
         pc = Signal(15)
         requested = Signal()
         reserved = Signal(range(self.depth + 1))
+        m.submodules.requests = requests = StreamFifo(
+            shape=data.StructLayout({"line": 32 - line_bits, "pc": 15}), depth=2
+        )
+        request = requests.o.payload
         m.d.comb += [
             first.eq(span.local + span.start[:beat_bits]),
             past_line.eq(first[:line_bits] + (span.end - span.start)),
             known.eq(~span.first_of_run & (first[:line_bits] != 0)),
-            requested.eq(self.read.request.valid & self.read.request.ready),
-            self.read.request.valid.eq((count != 0) & (reserved != self.depth)),
-            self.read.request.payload.eq(Cat(Const(0, line_bits), line)),
+            requests.i.valid.eq((count != 0) & ~reserved[-1]),
+            requests.i.payload.line.eq(line),
+            requests.i.payload.pc.eq(pc),
+            requested.eq(requests.i.valid & requests.i.ready),
+            self.read.request.valid.eq(requests.o.valid),
+            requests.o.ready.eq(self.read.request.ready),
+            self.read.request.payload.eq(Cat(Const(0, line_bits), request.line)),
             self.i.ready.eq(self.halt | (count == 0) | ((count == 1) & requested)),
         ]
         with m.If(requested):
@@ -93,11 +103,11 @@ class LineFetch(wiring.Component):
         ]
 
         # What to report if a read fails.
-        previous = (pc, self.read.request.payload)
+        previous = (request.pc, self.read.request.payload)
         for stage in range(ReadPort.LATENCY):
             later = (
-                Signal(15, name=f"pc_{stage}"),
-                Signal(32, name=f"address_{stage}"),
+                Signal(15, name=f"pc_{stage}", reset_less=True),
+                Signal(32, name=f"address_{stage}", reset_less=True),
             )
             m.d.sync += [signal.eq(value) for signal, value in zip(later, previous, strict=True)]
             previous = later

@@ -1,24 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the three DMA engines have in common: from command words to checked bursts, and error reports."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.control.engine import CommandReader, EngineError
 from tepin.dma.bursts import BurstSplitter, burst_layout
-from tepin.dma.descriptor import RunGenerator
+from tepin.dma.descriptor import Run, RunGenerator
 from tepin.dma.index import IndexPort
 from tepin.dma.windows import WindowCheck
 from tepin.isa import Engine, ErrorCode
+from tepin.stream import StreamFifo
 
-__all__ = ["FrontEnd", "report"]
+__all__ = ["FrontEnd", "checked_burst", "report"]
+
+
+def checked_burst(block_bytes, beat_bytes):
+    """A burst and what follows from it.
+
+    Members: `burst`, a `burst_layout(block_bytes)`; `moves`, it is one, rather than `nothing` or an `error`; `beats`, how
+    many.
+    """
+    return data.StructLayout(
+        {
+            "burst": burst_layout(block_bytes),
+            "moves": 1,
+            "nothing": 1,
+            "error": 1,
+            "beats": range(block_bytes // beat_bytes + 1),
+        }
+    )
 
 
 class FrontEnd(wiring.Component):
-    """Command reader, run generator, burst splitter and window check in a row.
+    """Command reader, run generator, burst splitter and window check in a row, with queues between them.
 
-    A burst leaves 7 cycles after the last word of its command; then one per cycle.
+    A burst leaves 9 cycles after the last word of its command; then one per cycle.
 
     Parameters
     ----------
@@ -35,7 +53,7 @@ class FrontEnd(wiring.Component):
     wait : Out stream of semaphore numbers
     base, limit : In(32), the address window
     index : Out `IndexPort`
-    o : Out stream of `burst_layout(block_bytes)`
+    o : Out stream of `checked_burst(block_bytes, beat_bytes)`
     accepted : Out, a command leaves the reader in this cycle
     busy : Out, a command is being read or split
     error_valid, error : Out, a command that could not be read
@@ -53,7 +71,7 @@ class FrontEnd(wiring.Component):
                 "base": In(32),
                 "limit": In(32),
                 "index": Out(IndexPort()),
-                "o": Out(stream.Signature(burst_layout(block_bytes))),
+                "o": Out(stream.Signature(checked_burst(block_bytes, beat_bytes))),
                 "accepted": Out(1),
                 "busy": Out(1),
                 "error_valid": Out(1),
@@ -75,9 +93,24 @@ class FrontEnd(wiring.Component):
         connect(m, flipped(self.words), reader.words)
         connect(m, flipped(self.wait), reader.wait)
         connect(m, reader.o, runs.i)
-        connect(m, runs.o, splitter.i)
+        m.submodules.run_queue = run_queue = StreamFifo(shape=Run, depth=2)
+        m.submodules.burst_queue = burst_queue = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        connect(m, runs.o, run_queue.i)
+        connect(m, run_queue.o, splitter.i)
         connect(m, splitter.o, window.i)
-        connect(m, window.o, flipped(self.o))
+        connect(m, burst_queue.o, flipped(self.o))
+        beat_bits = (self.beat_bytes - 1).bit_length()
+        burst, checked = window.o.payload, burst_queue.i.payload
+        fine = burst.code == ErrorCode.NONE
+        m.d.comb += [
+            burst_queue.i.valid.eq(window.o.valid),
+            window.o.ready.eq(burst_queue.i.ready),
+            checked.burst.eq(burst),
+            checked.moves.eq(fine & ~burst.empty),
+            checked.nothing.eq(fine & burst.empty),
+            checked.error.eq(~fine),
+            checked.beats.eq(burst.end[beat_bits:] - burst.start[beat_bits:] + Const(1, 1)),
+        ]
         connect(m, runs.index, flipped(self.index))
         m.d.comb += [
             runs.nop.eq(reader.nop),
@@ -106,7 +139,7 @@ def report(m, control, halt, sources):
     Returns
     -------
     Signal
-        High in the cycle in which something goes wrong.
+        High for one cycle after something went wrong.
     """
     failed = Signal()
     raised = 0
@@ -114,6 +147,7 @@ def report(m, control, halt, sources):
         raised |= condition
         with m.If(condition) if index == 0 else m.Elif(condition):
             m.d.sync += [control.error.code.eq(code), control.error.pc.eq(pc), control.error.info.eq(info)]
-    m.d.comb += failed.eq(raised & ~halt)
+    # `halt` follows `error_valid`; what goes wrong meanwhile does not count any more.
+    m.d.comb += failed.eq(raised & ~halt & ~control.error_valid)
     m.d.sync += control.error_valid.eq(failed)
-    return failed
+    return control.error_valid

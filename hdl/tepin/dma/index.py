@@ -4,11 +4,13 @@
 The three DMA engines share one reader, because a 32-bit multiplier is worth sharing.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.float.multiplier import IntegerMultiplier
 from tepin.memory.ports import ReadPort
+from tepin.stream import StreamFifo
 
 __all__ = ["IndexPort", "IndexReader", "IndexRequest"]
 
@@ -50,7 +52,7 @@ class IndexPort(wiring.Signature):
 class IndexReader(wiring.Component):
     """Serves index requests of several clients, the one with the lowest number first.
 
-    One request per cycle; the answer comes 1 + `ReadPort.LATENCY` + 3 cycles after the request if the scratchpad accepts
+    One request per cycle; the answer comes 2 + `ReadPort.LATENCY` + 3 cycles after the request if the scratchpad accepts
     it at once. Three 16 x 16 multipliers.
 
     Parameters
@@ -79,72 +81,72 @@ class IndexReader(wiring.Component):
         m = Module()
         tag = data.StructLayout({"client": range(self.client_count), "address": 32, "stride": 32})
 
-        # The request register: what has been offered to the scratchpad must not change any more.
-        pending_valid = Signal()
-        pending = Signal(tag)
-        accept = Signal()
-        m.d.comb += [
-            accept.eq(~pending_valid | self.read.request.ready),
-            self.read.request.valid.eq(pending_valid),
-            self.read.request.payload.eq(pending.address),
-        ]
-        with m.If(accept):
-            m.d.sync += pending_valid.eq(Cat(client.request.valid for client in self.clients).any())
-        earlier = 0
+        # The next request is chosen among those at the heads of the clients' queues.
+        m.submodules.requests = requests = StreamFifo(shape=tag, depth=2)
+        earlier = Const(0, 1)
         for number, client in enumerate(self.clients):
-            m.d.comb += client.request.ready.eq(accept & ~earlier)
-            with m.If(client.request.valid & client.request.ready):
-                m.d.sync += [
-                    pending.client.eq(number),
-                    pending.address.eq(client.request.payload.address),
-                    pending.stride.eq(client.request.payload.stride),
+            m.submodules[f"waiting_{number}"] = queue = StreamFifo(shape=IndexRequest, depth=2)
+            connect(m, flipped(client.request), queue.i)
+            m.d.comb += queue.o.ready.eq(requests.i.ready & ~earlier)
+            with m.If(queue.o.valid & ~earlier):
+                m.d.comb += [
+                    requests.i.valid.eq(1),
+                    requests.i.payload.client.eq(number),
+                    requests.i.payload.address.eq(queue.o.payload.address),
+                    requests.i.payload.stride.eq(queue.o.payload.stride),
                 ]
-            earlier |= client.request.valid
+            earlier |= queue.o.valid
+        m.d.comb += [
+            self.read.request.valid.eq(requests.o.valid),
+            requests.o.ready.eq(self.read.request.ready),
+            self.read.request.payload.eq(requests.o.payload.address),
+        ]
 
         # Who asked travels beside the read.
-        tags = [Signal(tag, name=f"tag_{stage}") for stage in range(ReadPort.LATENCY)]
-        tags_valid = [Signal(name=f"tag_valid_{stage}") for stage in range(ReadPort.LATENCY)]
-        m.d.sync += tags_valid[0].eq(pending_valid & self.read.request.ready)
-        m.d.sync += tags[0].eq(pending)
+        tags = [Signal(tag, name=f"tag_{stage}", reset_less=True) for stage in range(ReadPort.LATENCY)]
+        m.d.sync += tags[0].eq(requests.o.payload)
         for stage in range(1, ReadPort.LATENCY):
-            m.d.sync += [tags_valid[stage].eq(tags_valid[stage - 1]), tags[stage].eq(tags[stage - 1])]
+            m.d.sync += tags[stage].eq(tags[stage - 1])
 
-        # Operands; a faulting address passes as address * 1.
+        # Operands; a faulting address passes as address * 1. The upper halves' product lies above bit 31.
         a, b = Signal(32), Signal(32)
-        m.d.sync += [
+        m.d.comb += [
             a.eq(Mux(self.read.fault, tags[-1].address, self.read.response[:32])),
             b.eq(Mux(self.read.fault, 1, tags[-1].stride)),
         ]
-        # Products of halves; the upper halves' product lies above bit 31.
-        low, middle_a, middle_b = Signal(32), Signal(16), Signal(16)
-        m.d.sync += [
-            low.eq(a[:16] * b[:16]),
-            middle_a.eq(a[:16] * b[16:]),
-            middle_b.eq(a[16:] * b[:16]),
-        ]
+        products = []
+        for name, factors in (
+            ("low", (a[:16], b[:16])),
+            ("middle_a", (a[:16], b[16:])),
+            ("middle_b", (a[16:], b[:16])),
+        ):
+            m.submodules[name] = multiplier = IntegerMultiplier(16, 16, latency=2)
+            m.d.comb += [multiplier.a.eq(factors[0]), multiplier.b.eq(factors[1])]
+            products.append(multiplier.o)
+        low, middle_a, middle_b = products
         offset = Signal(32)
-        m.d.sync += offset.eq(low + ((middle_a + middle_b) << 16))
+        m.d.sync += offset.eq(low + ((middle_a[:16] + middle_b[:16]) << 16))
 
-        stages = []
-        previous = (self.read.response_valid, tags[-1].client, self.read.fault)
+        answer = (self.read.response_valid, tags[-1].client, self.read.fault)
         for stage in range(3):
-            valid = Signal(name=f"product_valid_{stage}")
-            client = Signal(range(self.client_count), name=f"product_client_{stage}")
-            fault = Signal(name=f"product_fault_{stage}")
-            m.d.sync += [valid.eq(previous[0]), client.eq(previous[1]), fault.eq(previous[2])]
-            previous = (valid, client, fault)
-            stages.append((valid, client))
+            later = (
+                Signal(name=f"product_valid_{stage}"),
+                Signal(range(self.client_count), name=f"product_client_{stage}"),
+                Signal(name=f"product_fault_{stage}"),
+            )
+            m.d.sync += [signal.eq(value) for signal, value in zip(later, answer, strict=True)]
+            answer = later
 
-        in_flight = [
-            (pending_valid, pending.client),
-            *zip(tags_valid, (t.client for t in tags), strict=True),
-            *stages,
-        ]
+        answer_valid, owner, fault = answer
         for number, client in enumerate(self.clients):
+            # More than the queues and the pipeline can hold.
+            on_their_way = Signal(range(2 * (ReadPort.LATENCY + 8)), name=f"on_their_way_{number}")
+            accepted = client.request.valid & client.request.ready
+            m.d.sync += on_their_way.eq(on_their_way + accepted - client.offset_valid)
             m.d.comb += [
-                client.offset_valid.eq(previous[0] & (previous[1] == number)),
+                client.offset_valid.eq(answer_valid & (owner == number)),
                 client.offset.eq(offset),
-                client.fault.eq(previous[2]),
-                client.busy.eq(Cat(valid & (owner == number) for valid, owner in in_flight).any()),
+                client.fault.eq(fault),
+                client.busy.eq(on_their_way != 0),
             ]
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """General loads: memory to scratchpad."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,6 +12,7 @@ from tepin.dma.completion import Completion
 from tepin.dma.front import FrontEnd, report
 from tepin.dma.index import IndexPort
 from tepin.dma.read import BeatPort, BurstRequest
+from tepin.dma.room import Room
 from tepin.isa import Engine, ErrorCode
 from tepin.memory.ports import WritePort
 from tepin.stream import StreamFifo
@@ -22,7 +23,7 @@ __all__ = ["Loads"]
 class Loads(wiring.Component):
     """Executes load commands.
 
-    A burst is requested only when the load buffer has room for all of it. A beat's bytes are offered to the scratchpad 5
+    A burst is requested only when the load buffer has room for a whole one. A beat's bytes are offered to the scratchpad 8
     cycles after the beat was received, at the latest when the line that they belong to is complete or the run ends.
 
     Parameters
@@ -43,11 +44,11 @@ class Loads(wiring.Component):
     control : Out `EngineSignature`
     base, limit : In(32), address window
     index : Out `IndexPort`
-    request : Out stream of `BurstRequest`; `valid` may fall without a transfer when `halt` rises
+    request : Out stream of `BurstRequest`; `valid` may fall without a transfer after `halt` has risen
     beats : In `BeatPort`
     write : Out `WritePort`
-    halt : In, stop requesting and writing, for good
-    failed : Out, a command fails in this cycle
+    halt : In, stop requesting (after this cycle) and writing, for good
+    failed : Out, a command failed in the last cycle
     """
 
     def __init__(self, *, data_width, line_bytes, burst_beats, outstanding, buffer_beats):
@@ -78,7 +79,7 @@ class Loads(wiring.Component):
             engine=Engine.LOADS, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes
         )
         # Spans wait for their data in memory or in the buffer; some more than can be in flight.
-        span_depth = self.outstanding + 4
+        span_depth = 1 << (self.outstanding + 3).bit_length()
         m.submodules.completion = completion = Completion(runs=span_depth + 4)
         connect(m, front.index, flipped(self.index))
         connect(m, flipped(self.control.commands), front.words)
@@ -87,32 +88,29 @@ class Loads(wiring.Component):
             front.base.eq(self.base),
             front.limit.eq(self.limit),
             completion.accepted.eq(front.accepted),
-            self.control.signal_valid.eq(completion.signal_valid & ~self.halt),
+            self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
             self.control.signal.eq(completion.signal),
             self.control.busy.eq(front.busy | completion.busy),
         ]
 
         # Requests.
-        burst = front.o.payload
-        room = Signal(range(self.buffer_beats + 1), init=self.buffer_beats)
-        beats = Signal(range(self.block_bytes // self.beat_bytes + 1))
+        checked, burst = front.o.payload, front.o.payload.burst
+        m.submodules.room = room = Room(
+            capacity=self.buffer_beats, burst_beats=self.block_bytes // self.beat_bytes
+        )
         m.submodules.spans = spans = StreamFifo(shape=span_layout(self.block_bytes), depth=span_depth)
         issue = self.request.valid & self.request.ready
         nothing = Signal()
         m.d.comb += [
-            beats.eq(burst.end[beat_bits:] - burst.start[beat_bits:] + 1),
             self.request.valid.eq(
-                front.o.valid
-                & ~burst.empty
-                & (burst.code == ErrorCode.NONE)
-                & (room >= beats)
-                & spans.i.ready
-                & completion.i.ready
-                & ~self.halt
+                front.o.valid & checked.moves & room.enough & spans.i.ready & completion.i.ready
             ),
             self.request.payload.address.eq(Cat(Const(0, beat_bits), burst.start[beat_bits:], burst.block)),
-            self.request.payload.len.eq(beats - 1),
-            nothing.eq(front.o.valid & burst.empty & (burst.code == ErrorCode.NONE) & completion.i.ready),
+            self.request.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
+            room.take.eq(issue),
+            room.amount.eq(checked.beats),
+            room.halt.eq(self.halt),
+            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
             completion.i.valid.eq(front.o.ready & burst.last),
@@ -147,7 +145,7 @@ class Loads(wiring.Component):
             align.i.payload.last_of_run.eq(place.last_of_run),
             align.i.payload.pc.eq(place.pc),
         ]
-        m.d.sync += room.eq(room - Mux(issue, beats, 0) + moved)
+        m.d.comb += room.give.eq(moved)
 
         line = align.o.payload
         written = align.o.valid & align.o.ready
@@ -176,7 +174,7 @@ class Loads(wiring.Component):
                 ),
                 (wrong, ErrorCode.READ_RESPONSE, place.pc, place.address),
                 (
-                    front.o.valid & (burst.code != ErrorCode.NONE),
+                    front.o.valid & checked.error,
                     burst.code,
                     burst.pc,
                     Cat(burst.start, burst.block),

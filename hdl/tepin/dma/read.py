@@ -3,9 +3,10 @@
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.dma.axi import AXI4Signature, Burst
+from tepin.stream import StreamFifo
 
 __all__ = ["LOAD_ID", "WEIGHT_ID", "BeatPort", "BurstRequest", "ReadChannel", "address_constants"]
 
@@ -50,7 +51,7 @@ def address_constants(address, data_width):
 class ReadChannel(wiring.Component):
     """Sends read addresses, loads first, and distributes the data by ID.
 
-    A request is on the bus a cycle after it was accepted, one per cycle. Data pass one register. `r.ready` is always
+    A request is on the bus two cycles after it was accepted, one per cycle. Data pass one register. `r.ready` is always
     high, so a request must be made only against reserved space. The last place for bursts in flight is kept for loads.
 
     Parameters
@@ -87,28 +88,38 @@ class ReadChannel(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         in_flight = Signal(range(self.outstanding + 1))
-        free = Signal()
+        may_load, may_weight = Signal(), Signal()  # there is a place in flight
         finished = Signal()
+        m.submodules.chosen = chosen = StreamFifo(
+            shape=data.StructLayout({"id": 1, "request": BurstRequest}), depth=2
+        )
+        m.submodules.loads_queue = loads = StreamFifo(shape=BurstRequest, depth=2)
+        m.submodules.weights_queue = weights = StreamFifo(shape=BurstRequest, depth=2)
+        connect(m, flipped(self.loads), loads.i)
+        connect(m, flipped(self.weights), weights.i)
+        m.d.comb += [
+            loads.o.ready.eq(chosen.i.ready & may_load),
+            weights.o.ready.eq(chosen.i.ready & may_weight & ~loads.o.valid),
+            self.idle.eq(~(in_flight.any() | loads.o.valid | weights.o.valid)),
+        ]
+        accepted = (loads.o.valid & loads.o.ready) | (weights.o.valid & weights.o.ready)
+        request = chosen.i.payload.request.as_value()
         address = self.ar.payload
         m.d.comb += [
-            free.eq(~self.ar.valid | self.ar.ready),
-            self.loads.ready.eq(free & (in_flight < self.outstanding)),
-            self.weights.ready.eq(free & (in_flight < max(1, self.outstanding - 1)) & ~self.loads.valid),
-            self.idle.eq(in_flight == 0),
+            chosen.i.valid.eq(accepted),
+            chosen.i.payload.id.eq(Mux(loads.o.valid, Const(LOAD_ID, 1), Const(WEIGHT_ID, 1))),
+            request.eq(Mux(loads.o.valid, loads.o.payload.as_value(), weights.o.payload.as_value())),
+            self.ar.valid.eq(chosen.o.valid),
+            chosen.o.ready.eq(self.ar.ready),
+            address.id.eq(chosen.o.payload.id),
+            address.addr.eq(chosen.o.payload.request.address),
+            address.len.eq(chosen.o.payload.request.len),
             *address_constants(address, self.data_width),
         ]
-        load = self.loads.valid & self.loads.ready
-        weight = self.weights.valid & self.weights.ready
-        chosen = Mux(self.loads.valid, self.loads.payload.as_value(), self.weights.payload.as_value())
-        chosen = BurstRequest(chosen)
-        with m.If(free):
-            m.d.sync += [
-                self.ar.valid.eq(load | weight),
-                address.id.eq(Mux(self.loads.valid, Const(LOAD_ID, 1), Const(WEIGHT_ID, 1))),
-                address.addr.eq(chosen.address),
-                address.len.eq(chosen.len),
-            ]
-        m.d.sync += in_flight.eq(in_flight + (load | weight) - finished)
+        m.d.sync += in_flight.eq(in_flight + accepted - finished)
+        # A place that becomes free counts a cycle later than one that is taken.
+        for may, most in ((may_load, self.outstanding), (may_weight, max(1, self.outstanding - 1))):
+            m.d.sync += may.eq((in_flight < most - 1) | ((in_flight < most) & ~accepted))
 
         incoming = self.r.payload
         received = Signal(self.r.payload.shape())

@@ -24,8 +24,8 @@ __all__ = ["Stores"]
 class Stores(wiring.Component):
     """Executes store commands.
 
-    The data of a burst follow its address by 8 cycles. Once a burst's address has been offered, all its beats are sent,
-    whatever happens: after `halt`, with empty strobes.
+    The data of a burst follow its address by about 15 cycles. Once a burst's address has been offered, all its beats are
+    sent, whatever happens: after `halt`, with empty strobes.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Stores(wiring.Component):
     read : Out `ReadPort`
     aw, w, b : the AXI channels
     halt : In, finish what is in flight and start nothing, for good
-    failed : Out, a command fails in this cycle
+    failed : Out, a command failed in the last cycle
     idle : Out, nothing is in flight
     """
 
@@ -87,13 +87,13 @@ class Stores(wiring.Component):
             front.base.eq(self.base),
             front.limit.eq(self.limit),
             completion.accepted.eq(front.accepted),
-            self.control.signal_valid.eq(completion.signal_valid & ~self.halt),
+            self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
             self.control.signal.eq(completion.signal),
             self.control.busy.eq(front.busy | completion.busy),
         ]
 
         # Addresses. A burst enters the queue of data in the same cycle in which its address goes to the bus.
-        burst = front.o.payload
+        checked, burst = front.o.payload, front.o.payload.burst
         answer = data.StructLayout({"pc": 15, "address": 32 - beat_bits, "last_of_run": 1})
         m.submodules.addressed = addressed = StreamFifo(
             shape=span_layout(self.block_bytes), depth=self.outstanding
@@ -101,20 +101,21 @@ class Stores(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(shape=answer, depth=self.outstanding)
         issue = Signal()
         nothing = Signal()
-        free = ~self.aw.valid | self.aw.ready
+        m.submodules.offered = offered = StreamFifo(
+            shape=data.StructLayout({"address": 32 - beat_bits, "len": 8}), depth=2
+        )
         address = Cat(burst.start[beat_bits:], burst.block)
         m.d.comb += [
             issue.eq(
                 front.o.valid
-                & ~burst.empty
-                & (burst.code == ErrorCode.NONE)
-                & free
+                & checked.moves
+                & offered.i.ready
                 & addressed.i.ready
                 & in_flight.i.ready
                 & completion.i.ready
                 & ~self.halt
             ),
-            nothing.eq(front.o.valid & burst.empty & (burst.code == ErrorCode.NONE) & completion.i.ready),
+            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
             completion.i.valid.eq(front.o.ready & burst.last),
@@ -125,22 +126,23 @@ class Stores(wiring.Component):
             in_flight.i.payload.pc.eq(burst.pc),
             in_flight.i.payload.address.eq(address),
             in_flight.i.payload.last_of_run.eq(burst.last_of_run),
+            offered.i.valid.eq(issue),
+            offered.i.payload.address.eq(address),
+            offered.i.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
+            self.aw.valid.eq(offered.o.valid),
+            offered.o.ready.eq(self.aw.ready),
             self.aw.payload.id.eq(0),
+            self.aw.payload.addr.eq(Cat(Const(0, beat_bits), offered.o.payload.address)),
+            self.aw.payload.len.eq(offered.o.payload.len),
             *address_constants(self.aw.payload, self.data_width),
         ]
-        with m.If(free):
-            m.d.sync += [
-                self.aw.valid.eq(issue),
-                self.aw.payload.addr.eq(Cat(Const(0, beat_bits), address)),
-                self.aw.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
-            ]
 
         # Data: each span goes to the fetch and, at the same time, to the beats, which wait for its lines.
         m.submodules.fetch = fetch = LineFetch(
             block_bytes=self.block_bytes, beat_bytes=self.beat_bytes, line_bytes=self.line_bytes
         )
         # Deep enough for the spans that begin while the lines of the first one are on their way.
-        m.submodules.fetched = fetched = StreamFifo(shape=span_layout(self.block_bytes), depth=8)
+        m.submodules.fetched = fetched = StreamFifo(shape=span_layout(self.block_bytes), depth=16)
         m.submodules.walker = walker = BeatWalker(block_bytes=self.block_bytes, beat_bytes=self.beat_bytes)
         m.submodules.align = align = LinesToBeats(beat_bytes=self.beat_bytes, line_bytes=self.line_bytes)
         connect(m, fetch.read, flipped(self.read))
@@ -191,7 +193,7 @@ class Stores(wiring.Component):
                 ),
                 (fetch.fault, ErrorCode.SCRATCHPAD, fetch.fault_pc, fetch.fault_address),
                 (
-                    front.o.valid & (burst.code != ErrorCode.NONE),
+                    front.o.valid & checked.error,
                     burst.code,
                     burst.pc,
                     Cat(burst.start, burst.block),

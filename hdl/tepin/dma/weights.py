@@ -10,6 +10,7 @@ from tepin.dma.completion import Completion
 from tepin.dma.front import FrontEnd, report
 from tepin.dma.index import IndexPort
 from tepin.dma.read import BeatPort, BurstRequest
+from tepin.dma.room import Room
 from tepin.isa import Engine, ErrorCode
 from tepin.stream import StreamFifo
 
@@ -19,8 +20,8 @@ __all__ = ["WeightLoads"]
 class WeightLoads(wiring.Component):
     """Executes weight load commands and holds the weight FIFO.
 
-    A burst is requested only when the FIFO has room for all of it. Beats are packed into FIFO words, first beat
-    lowest; one beat per cycle. A word is offered 3 cycles after its last beat was received.
+    A burst is requested only when the FIFO has room for a whole one. Beats are packed into FIFO words, first beat
+    lowest; one beat per cycle. A word is offered 4 cycles after its last beat was received, 3 if the FIFO is small.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class WeightLoads(wiring.Component):
     base, limit : In(32), address window
     index : Out `IndexPort`
     request : Out stream of `BurstRequest`
-        `valid` may fall without a transfer when `halt` or `flush` rises.
+        `valid` may fall without a transfer when `flush` rises or after `halt` has risen.
     beats : In `BeatPort`
     o : Out stream of words
     flush : In
@@ -49,8 +50,8 @@ class WeightLoads(wiring.Component):
         falls, waits for the data that has been requested, and empties the FIFO. Dropped commands do not signal.
     flush_done : Out
         High, from when all that has happened until `flush` falls.
-    halt : In, stop requesting, for good
-    failed : Out, a command fails in this cycle
+    halt : In, stop requesting (after this cycle), for good
+    failed : Out, a command failed in the last cycle
     """
 
     def __init__(self, *, data_width, word_bytes, fifo_bytes, burst_beats, outstanding):
@@ -99,37 +100,41 @@ class WeightLoads(wiring.Component):
             self.control.wait.valid.eq(front.wait.valid & ~self.flush),
             front.wait.ready.eq(self.control.wait.ready & ~self.flush),
             completion.accepted.eq(front.accepted),
-            self.control.signal_valid.eq(completion.signal_valid & ~self.halt),
+            self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
             self.control.signal.eq(completion.signal),
             self.control.busy.eq(front.busy | completion.busy | self.flush),
         ]
 
         # Requests.
-        burst = front.o.payload
-        capacity = self.fifo_bytes // self.beat_bytes
-        room = Signal(range(capacity + 1), init=capacity)
-        beats = Signal(range(self.block_bytes // self.beat_bytes + 1))
+        checked, burst = front.o.payload, front.o.payload.burst
+        ratio = self.word_bytes // self.beat_bytes
+        m.submodules.room = room = Room(
+            capacity=self.fifo_bytes // self.beat_bytes,
+            burst_beats=self.block_bytes // self.beat_bytes,
+            given=ratio,
+        )
         step = data.StructLayout({"pc": 15, "address": 32 - beat_bits, "last_of_run": 1})
         m.submodules.in_flight = in_flight = StreamFifo(shape=step, depth=self.outstanding)
         issue = self.request.valid & self.request.ready
         nothing = Signal()
         m.d.comb += [
-            beats.eq(burst.end[beat_bits:] - burst.start[beat_bits:] + 1),
             self.request.valid.eq(
                 front.o.valid
-                & ~burst.empty
-                & (burst.code == ErrorCode.NONE)
-                & (room >= beats)
+                & checked.moves
+                & room.enough
                 & in_flight.i.ready
                 & completion.i.ready
-                & ~self.halt
                 & ~self.flush
             ),
             self.request.payload.address.eq(
                 Cat(Const(0, beat_bits), burst.start[beat_bits:], burst.block),
             ),
-            self.request.payload.len.eq(beats - 1),
-            nothing.eq(front.o.valid & burst.empty & (burst.code == ErrorCode.NONE) & completion.i.ready),
+            self.request.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
+            room.take.eq(issue),
+            room.amount.eq(checked.beats),
+            room.clear.eq(self.flush),
+            room.halt.eq(self.halt),
+            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
             completion.i.valid.eq(front.o.ready & burst.last),
@@ -144,7 +149,6 @@ class WeightLoads(wiring.Component):
         m.submodules.fifo = fifo = StreamFifo(
             shape=8 * self.word_bytes, depth=self.fifo_bytes // self.word_bytes
         )
-        ratio = self.word_bytes // self.beat_bytes
         beat_of_burst = Signal(8)
         with m.If(self.beats.valid):
             m.d.sync += beat_of_burst.eq(Mux(self.beats.last, 0, beat_of_burst + 1))
@@ -168,14 +172,11 @@ class WeightLoads(wiring.Component):
             with m.If(self.flush):
                 m.d.sync += filled.eq(0)
         connect(m, fifo.o, flipped(self.o))
-        taken = self.o.valid & self.o.ready
-        m.d.sync += room.eq(room - Mux(issue, beats, 0) + Mux(taken, ratio, 0))
+        m.d.comb += room.give.eq(self.o.valid & self.o.ready)
 
         # Flush: everything is held in reset, except for the count of what is in flight.
         flushing = Signal()
         m.d.sync += flushing.eq(self.flush)
-        with m.If(self.flush):
-            m.d.sync += room.eq(capacity)
         m.d.comb += self.flush_done.eq(self.flush & flushing & (in_flight.level == 0) & ~self.index.busy)
 
         wrong = self.beats.valid & self.beats.error & ~self.flush
@@ -191,7 +192,7 @@ class WeightLoads(wiring.Component):
                     Cat(Const(0, beat_bits), in_flight.o.payload.address + beat_of_burst),
                 ),
                 (
-                    front.o.valid & (burst.code != ErrorCode.NONE) & ~self.flush,
+                    front.o.valid & checked.error & ~self.flush,
                     burst.code,
                     burst.pc,
                     Cat(burst.start, burst.block),

@@ -25,7 +25,7 @@ class Accumulator(wiring.Component):
     row may follow each other directly. Sums are read one at a time, from the bank that does not accumulate; a bank may
     be read from the cycle on in which `closed` is high.
 
-    Latency of a pass 2 cycles, of reading 2 cycles; one of each per cycle. Cost: per column and bank a memory of
+    Latency of a pass 2 cycles, of reading 3 cycles; one of each per cycle. Cost: per column and bank a memory of
     `accumulator_rows` x 41 bits, written and read without a clock (distributed memory), and per column one adder.
 
     Parameters
@@ -40,7 +40,7 @@ class Accumulator(wiring.Component):
     i : In stream of `array_sums(...)` with `pass_tag(accumulator_rows)`, always ready
     closed : Out, high for one cycle when the pass marked `close` has been added
     read : In, `bank`, `row` and `column`
-    o : Out, signed 41 bits, 2 cycles later
+    o : Out, signed 41 bits, 3 cycles later
     """
 
     def __init__(self, *, rows, columns, activation_width, accumulator_rows):
@@ -70,9 +70,20 @@ class Accumulator(wiring.Component):
         m.d.sync += [valid.eq(self.i.valid), current.eq(tag)]
         m.d.sync += self.closed.eq(valid & current.close)
 
+        # Per bank, in registers: which row is looked up, whether a pass is added to it, and whether to what is there.
+        addresses = [Signal.like(tag.row, name=f"address_{bank}") for bank in range(2)]
+        accumulating, adding = Signal(2), Signal(2)
+        for bank in range(2):
+            comes = self.i.valid & (tag.bank == bank)
+            m.d.sync += [
+                addresses[bank].eq(Mux(comes, tag.row, self.read.row)),
+                accumulating[bank].eq(comes),
+                adding[bank].eq(comes & ~tag.overwrite),
+            ]
+
         stored = [[], []]
         for column in range(self.columns):
-            addend = Signal(shape, name=f"addend_{column}")
+            addend = Signal(shape, name=f"addend_{column}", reset_less=True)
             value = self.i.payload.sums[column]
             with m.If(self.i.valid):
                 m.d.sync += addend.eq(Mux(tag.high, value << 8, value))
@@ -82,26 +93,27 @@ class Accumulator(wiring.Component):
                 memory = Memory(shape=shape, depth=max(2, self.accumulator_rows), init=[])
                 m.submodules[f"bank_{bank}_{column}"] = memory
                 write, read = memory.write_port(), memory.read_port(domain="comb")
-                accumulating = valid & (current.bank == bank)
                 m.d.comb += [
-                    read.addr.eq(Mux(accumulating, current.row, self.read.row)),
+                    read.addr.eq(addresses[bank]),
                     write.addr.eq(current.row),
-                    write.en.eq(accumulating),
+                    write.en.eq(accumulating[bank]),
                 ]
                 memories.append((write, read))
                 stored[bank].append(read.data)
-            before = Mux(current.bank, memories[1][1].data, memories[0][1].data)
+            before = [Mux(adding[bank], memories[bank][1].data, 0) for bank in range(2)]
             after = Signal(shape, name=f"after_{column}")
-            m.d.comb += after.eq(Mux(current.overwrite, 0, before) + addend)
+            m.d.comb += after.eq((before[0] | before[1]) + addend)
             m.d.comb += [write.data.eq(after) for write, _ in memories]
 
         # Reading: the sum within each group of columns, then the group.
         groups = []
+        wanted = Signal.like(self.read)
+        m.d.sync += wanted.eq(self.read)
         for start in range(0, self.columns, _GROUP):
-            group = Signal(shape, name=f"group_{start}")
-            banks = [Array(stored[bank][start : start + _GROUP])[self.read.column[:2]] for bank in range(2)]
-            m.d.sync += group.eq(Mux(self.read.bank, banks[1], banks[0]))
+            group = Signal(shape, name=f"group_{start}", reset_less=True)
+            banks = [Array(stored[bank][start : start + _GROUP])[wanted.column[:2]] for bank in range(2)]
+            m.d.sync += group.eq(Mux(wanted.bank, banks[1], banks[0]))
             groups.append(group)
         number = Signal(range(max(2, len(groups))))
-        m.d.sync += [number.eq(self.read.column[2:]), self.o.eq(Array(groups)[number])]
+        m.d.sync += [number.eq(wanted.column[2:]), self.o.eq(Array(groups)[number])]
         return m

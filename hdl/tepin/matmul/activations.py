@@ -78,7 +78,7 @@ class ActivationReader(wiring.Component):
     line_bytes : int
         Bytes of a scratchpad line, at least 2 x `rows`.
     depth : int
-        Reads in flight or waiting for the array.
+        Reads in flight or waiting for the array: a power of two.
 
     Members
     -------
@@ -90,7 +90,7 @@ class ActivationReader(wiring.Component):
         An address was out of range; high for one cycle.
     """
 
-    def __init__(self, *, rows, columns, activation_width, accumulator_rows, line_bytes, depth=8):
+    def __init__(self, *, rows, columns, activation_width, accumulator_rows, line_bytes, depth=16):
         if rows < 2 or rows % 2:
             raise ValueError(f"rows must be even and at least 2, not {rows}")
         if activation_width not in (8, 16):
@@ -101,6 +101,8 @@ class ActivationReader(wiring.Component):
             raise ValueError(
                 f"line_bytes must be a power of two and at least 2 x rows ({max(4, 2 * rows)}), not {line_bytes}"
             )
+        if depth < 2 or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two, at least 2, not {depth!r}")
         self.rows = rows
         self.columns = columns
         self.activation_width = activation_width
@@ -135,22 +137,35 @@ class ActivationReader(wiring.Component):
             }
         )
 
+    @property
+    def _request_layout(self):
+        """A request to the scratchpad, and what becomes of the answer."""
+        scale_read = data.StructLayout({"slot": 2, "line": self.o_scales.payload.line.shape()})
+        return data.StructLayout({"address": 32, "is_scale": 1, "scale_read": scale_read, "read": self._read})
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.queue = queue = StreamFifo(
             shape=data.StructLayout({"bytes": 16 * self.rows, "read": self._read}), depth=self.depth
         )
-        read, read_valid, scale_read, scale_valid, address, slot = self._request(m, queue)
+        m.submodules.requests = requests = StreamFifo(shape=self._request_layout, depth=2)
+        self._request(m, queue, requests.i)
+        asked = requests.o.payload
+        m.d.comb += [
+            self.scratchpad.request.valid.eq(requests.o.valid),
+            self.scratchpad.request.payload.eq(asked.address),
+            requests.o.ready.eq(self.scratchpad.request.ready),
+        ]
 
         # What was asked for, kept until the response comes.
-        reads = self._delay(m, "read", read)
-        read_valids = self._delay(m, "read_valid", read_valid)
-        scale_reads = self._delay(m, "scale_read", scale_read)
-        scale_valids = self._delay(m, "scale_valid", scale_valid)
+        answered = data.View(self._request_layout, self._delay(m, "asked", asked.as_value()))
+        reads, scale_reads = answered.read, answered.scale_read
+        read_valids = self.scratchpad.response_valid & ~answered.is_scale
+        scale_valids = self.scratchpad.response_valid & answered.is_scale
         m.d.comb += [
             self.fault.eq(self.scratchpad.response_valid & self.scratchpad.fault),
-            self.fault_address.eq(self._delay(m, "address", address)),
-            self.fault_slot.eq(self._delay(m, "slot", slot)),
+            self.fault_address.eq(answered.address),
+            self.fault_slot.eq(answered.scale_read.slot),
         ]
 
         response = self.scratchpad.response
@@ -170,14 +185,12 @@ class ActivationReader(wiring.Component):
         self._emit(m, queue.o)
         return m
 
-    def _request(self, m, queue):
+    def _request(self, m, queue, requests):
         """Walks through the jobs; one read per cycle while they are granted and there is room for the answers."""
         job = Signal(ActivationJob)
-        scale_read = Signal(data.StructLayout({"slot": 2, "line": self.o_scales.payload.line.shape()}))
-        scale_valid = Signal()
-        read = Signal(self._read)
         read_valid = Signal()
-        address = Signal(32)
+        request = requests.payload
+        read, scale_read, address = request.read, request.scale_read, request.address
 
         lines = scale_lines(self.accumulator_rows, self.line_bytes)
         scales_address = Signal(32)
@@ -192,19 +205,19 @@ class ActivationReader(wiring.Component):
         row_address = Signal(32)
 
         int8 = job.activations == ActivationType.INT8
+        # Worked out a step ahead.
         last_row = Signal()
-        last_k = Signal()
+        first_k, last_k = Signal(), Signal()
         last_n = Signal()
+        final_row = Signal.like(row)
+        only_k = Signal()  # all of k is one weight tile
         next_tile = Signal(32)
         m.d.comb += [
-            last_row.eq(row == job.m - 1),
-            last_k.eq(k_left <= self.rows),
-            last_n.eq(n_left <= self.columns),
             next_tile.eq(tile_address + Mux(int8, self.rows, 2 * self.rows)),
             read.first.eq(row == 0),
             read.tag.row.eq(row),
             read.tag.bank.eq(bank),
-            read.tag.overwrite.eq(k_left == job.k),
+            read.tag.overwrite.eq(first_k),
             read.tag.open.eq(read.tag.overwrite & read.first),
             read.tag.close.eq(last_k & last_row),
             read.int8.eq(int8),
@@ -216,6 +229,7 @@ class ActivationReader(wiring.Component):
 
         reserved = Signal(range(self.depth + 1))
         taken = queue.o.valid & queue.o.ready
+        m.d.comb += requests.valid.eq(read_valid)
         with m.If(read_valid & ~taken):
             m.d.sync += reserved.eq(reserved + 1)
         with m.Elif(taken & ~read_valid):
@@ -236,18 +250,20 @@ class ActivationReader(wiring.Component):
                     tile_address.eq(start.address & 0xFFFF_FFFC),
                     row_address.eq(start.address & 0xFFFF_FFFC),
                     row.eq(0),
+                    final_row.eq(start.m - 1),
+                    last_row.eq(start.m == 1),
+                    first_k.eq(1),
+                    last_k.eq(start.k <= self.rows),
+                    only_k.eq(start.k <= self.rows),
+                    last_n.eq(start.n <= self.columns),
                 ]
                 with m.If(self.i.valid):
                     m.next = "ROWS"
                     with m.If(start.has_scales):
                         m.next = "SCALES"
             with m.State("SCALES"):
-                m.d.comb += [
-                    self.scratchpad.request.valid.eq(1),
-                    address.eq(scales_address),
-                    scale_valid.eq(self.scratchpad.request.ready),
-                ]
-                with m.If(scale_valid):
+                m.d.comb += [requests.valid.eq(1), request.is_scale.eq(1), address.eq(scales_address)]
+                with m.If(requests.ready):
                     m.d.sync += [
                         scales_address.eq(scales_address + self.line_bytes),
                         scales_left.eq(scales_left - self.line_bytes // 4),
@@ -256,37 +272,38 @@ class ActivationReader(wiring.Component):
                     with m.If(scales_left <= self.line_bytes // 4):
                         m.next = "ROWS"
             with m.State("ROWS"):
-                m.d.comb += [
-                    self.scratchpad.request.valid.eq(reserved != self.depth),
-                    address.eq(row_address),
-                    read_valid.eq(self.scratchpad.request.valid & self.scratchpad.request.ready),
-                ]
+                m.d.comb += [address.eq(row_address), read_valid.eq(~reserved[-1] & requests.ready)]
                 with m.If(read_valid):
+                    m.d.sync += last_row.eq((row + 1)[: len(row)] == final_row)
                     m.d.sync += [row.eq(row + 1), row_address.eq(row_address + (job.stride & 0xFFFF_FFFC))]
                     with m.If(last_row):
                         m.d.sync += [
                             row.eq(0),
+                            last_row.eq(final_row == 0),
                             k_left.eq(k_left - self.rows),
+                            first_k.eq(0),
+                            last_k.eq(k_left <= 2 * self.rows),
                             tile_address.eq(next_tile),
                             row_address.eq(next_tile),
                         ]
                         with m.If(last_k):
                             m.d.sync += [
                                 k_left.eq(job.k),
+                                first_k.eq(1),
+                                last_k.eq(only_k),
                                 n_left.eq(n_left - self.columns),
+                                last_n.eq(n_left <= 2 * self.columns),
                                 tile_address.eq(job.address & 0xFFFF_FFFC),
                                 row_address.eq(job.address & 0xFFFF_FFFC),
                                 bank.eq(~bank),
                             ]
                             with m.If(last_n):
                                 m.next = "IDLE"
-        m.d.comb += self.scratchpad.request.payload.eq(address)
-        return read, read_valid, scale_read, scale_valid, address, job.slot
 
     @staticmethod
     def _delay(m, name, value):
         for age in range(1, ReadPort.LATENCY + 1):
-            older = Signal(value.shape(), name=f"{name}_{age}")
+            older = Signal(value.shape(), name=f"{name}_{age}", reset_less=True)
             m.d.sync += older.eq(value)
             value = older
         return value

@@ -11,6 +11,10 @@ from .dequantiser import weight_row
 __all__ = ["SystolicArray", "array_pass", "array_sums", "sum_width"]
 
 
+_MULTIPLIER_LATENCY = 2
+"""The same for every form of the multiplier, so that a simulation takes as many cycles as a board."""
+
+
 def sum_width(*, rows, activation_width):
     """Bits of an exact signed sum of `rows` products of an activation and an int8 weight."""
     return activation_width + 8 + (rows - 1).bit_length()
@@ -41,8 +45,8 @@ class SystolicArray(wiring.Component):
     A pass is broadcast to the columns, row r `r` cycles after row 0, so that partial sums move down one row per cycle. A
     pass that has entered cannot be held up: `o` has no `ready`, and no signal reaches across the array but clocks.
 
-    Latency from pass to sums `rows` + 3 cycles (+ 2 with the ECP5 multiplier), one pass per cycle. Cost: `rows` x `columns`
-    multipliers, each with two weight registers, a product and a sum register.
+    Latency from pass to sums `rows` + 4 cycles, one pass per cycle. Cost: `rows` x `columns` multipliers, each with two
+    weight registers, two registers inside or behind the multiplier, and a sum register.
 
     Parameters
     ----------
@@ -86,7 +90,6 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         architecture = choose_architecture(self._architecture, platform)
-        multiplier_latency = 1 if architecture == "generic" else 3
 
         # Entry. A tile is complete from the cycle after its last row came; its first pass makes room for the next.
         complete = Signal()
@@ -113,7 +116,7 @@ class SystolicArray(wiring.Component):
             m.d.sync += weights.eq(self.i_weights.payload.weights)
 
         # `valids` and `swaps`: bit r belongs to the pass whose activation reaches row r in the next cycle.
-        length = self.rows + multiplier_latency + 1
+        length = self.rows + _MULTIPLIER_LATENCY + 1
         valids = Signal(length)
         swaps = Signal(self.rows)
         m.d.sync += [valids.eq(Cat(self.i.valid & self.i.ready, valids)), swaps.eq(Cat(start, swaps))]
@@ -130,13 +133,13 @@ class SystolicArray(wiring.Component):
                     m.d.sync += shadow.eq(weights[column])
                 with m.If(swaps[row]):
                     m.d.sync += weight.eq(shadow)
-                product = self._multiply(m, activation, weight, valids[row + 1], name, architecture)
+                product = self._multiply(m, activation, weight, valids[row + 1 : row + 3], name, architecture)
                 partial = Signal(
                     signed(sum_width(rows=row + 1, activation_width=self.activation_width)),
                     name=f"sum_{name}",
                     reset_less=True,
                 )
-                with m.If(valids[row + multiplier_latency + 1]):
+                with m.If(valids[row + _MULTIPLIER_LATENCY + 1]):
                     m.d.sync += partial.eq(product if row == 0 else product + sums[column])
                 sums[column] = partial
 
@@ -163,15 +166,19 @@ class SystolicArray(wiring.Component):
         m.d.sync += line.eq(Cat(tag, line))
         return line[-width:]
 
-    def _multiply(self, m, activation, weight, enable, name, architecture):
-        """The product; what is multiplied here while `enable` is low is never looked at."""
+    def _multiply(self, m, activation, weight, enables, name, architecture):
+        """The product; what is multiplied while the first of `enables` is low, and the second later, is never looked at."""
         if architecture == "generic":
-            product = Signal(signed(self.activation_width + 8), name=f"product_{name}", reset_less=True)
-            with m.If(enable):
-                m.d.sync += product.eq(activation * weight)
-            return product
+            value = activation * weight
+            for prefix, enable in zip(("early_", ""), enables, strict=True):
+                width = self.activation_width + 8
+                product = Signal(signed(width), name=f"{prefix}product_{name}", reset_less=True)
+                with m.If(enable):
+                    m.d.sync += product.eq(value)
+                value = product
+            return value
         multiplier = IntegerMultiplier(
-            signed(self.activation_width), signed(8), latency=3, architecture=architecture
+            signed(self.activation_width), signed(8), latency=_MULTIPLIER_LATENCY, architecture=architecture
         )
         m.submodules[f"multiplier_{name}"] = multiplier
         m.d.comb += [multiplier.a.eq(activation), multiplier.b.eq(weight)]

@@ -27,8 +27,8 @@ class Dequantiser(wiring.Component):
 
     Columns beyond the width of a column tile get weight 0. Scales beyond those asked for mean nothing.
 
-    Latency 2 cycles for weights, 1 for scales; one row per cycle. Parameter rows leave nothing behind. Cost: per column four
-    10-bit adders and three 8-bit registers.
+    Latency 3 cycles for weights, 1 for scales; one row per cycle. Parameter rows leave nothing behind. Cost: per column four
+    10-bit adders and five registers of about 8 bits.
 
     Parameters
     ----------
@@ -62,7 +62,9 @@ class Dequantiser(wiring.Component):
         wiring.connect(m, scales.o, wiring.flipped(self.o_scales))
 
         row = self.i.payload
-        parameters = [Signal(8, name=f"parameters_{column}") for column in range(self.columns)]
+        parameters = [
+            Signal(8, name=f"parameters_{column}", reset_less=True) for column in range(self.columns)
+        ]
         is_codes = row.meta.kind == RowKind.CODES
         is_scales = row.meta.kind == RowKind.SCALES
 
@@ -71,40 +73,51 @@ class Dequantiser(wiring.Component):
         valid = Signal()
         last = Signal()
         int4 = Signal()
-        values = [Signal(signed(8), name=f"value_{column}") for column in range(self.columns)]
+        values = [
+            Signal(signed(8), name=f"value_{column}", reset_less=True) for column in range(self.columns)
+        ]
         free = Signal()
+        summed, summed_free = Signal(), Signal()  # the second stage
         m.d.comb += [
-            free.eq(~valid | weights.i.ready),
+            summed_free.eq(~summed | weights.i.ready),
+            free.eq(~valid | summed_free),
             self.i.ready.eq(Mux(is_scales, scales.i.ready, free)),
             scales.i.valid.eq(self.i.valid & is_scales),
             scales.i.payload.eq(Cat(row.bytes, row.meta.end)),
         ]
+        # What a row that holds no weights leaves here is not valid.
         with m.If(free):
-            m.d.sync += valid.eq(self.i.valid & is_codes)
-        with m.If(self.i.valid & free):
-            with m.If(is_codes):
-                m.d.sync += [last.eq(row.meta.end), int4.eq(row.meta.weights == WeightType.INT4)]
-                for column, value in enumerate(values):
-                    code = row.bytes.word_select(column, 8)
-                    less_zero_point = row.bytes.word_select(column, 4) - parameters[column][:4]
-                    with m.If(column >= row.meta.width):
-                        m.d.sync += value.eq(0)
-                    with m.Elif(row.meta.weights == WeightType.INT4):
-                        m.d.sync += value.eq(less_zero_point)
-                    with m.Else():
-                        m.d.sync += value.eq(code)
-            with m.If(row.meta.kind == RowKind.PARAMETERS):
-                m.d.sync += [
-                    parameter.eq(row.bytes.word_select(i, 8)) for i, parameter in enumerate(parameters)
-                ]
+            m.d.sync += [
+                valid.eq(self.i.valid & is_codes),
+                last.eq(row.meta.end),
+                int4.eq(row.meta.weights == WeightType.INT4),
+            ]
+            for column, value in enumerate(values):
+                code = row.bytes.word_select(column, 8)
+                less_zero_point = row.bytes.word_select(column, 4) - parameters[column][:4]
+                decoded = Mux(row.meta.weights == WeightType.INT4, less_zero_point, code.as_signed())
+                m.d.sync += value.eq(Mux(column < row.meta.width, decoded, 0))
+        with m.If(self.i.valid & free & (row.meta.kind == RowKind.PARAMETERS)):
+            m.d.sync += [parameter.eq(row.bytes.word_select(i, 8)) for i, parameter in enumerate(parameters)]
 
-        # Second stage: times s, saturated. Written as additions, since a synthesiser would spend a DSP block on a product.
-        m.d.comb += [weights.i.valid.eq(valid), weights.i.payload.last.eq(last)]
+        # Second stage: times s, in two parts. Written as additions, since a synthesiser would spend a DSP block on a product.
+        # Third stage: their sum, saturated.
+        summed_last = Signal()
+        with m.If(summed_free):
+            m.d.sync += [summed.eq(valid), summed_last.eq(last)]
+        m.d.comb += [weights.i.valid.eq(summed), weights.i.payload.last.eq(summed_last)]
         for column, value in enumerate(values):
-            product = Signal(signed(10), name=f"product_{column}")
+            low = Signal(signed(8), name=f"low_{column}", reset_less=True)
+            high = Signal(signed(10), name=f"high_{column}", reset_less=True)
             difference, step = value[:5].as_signed(), parameters[column][4:]
             partial = [Mux(step[place], difference << place, 0) for place in range(4)]
-            m.d.comb += product.eq((difference + partial[0]) + partial[1] + (partial[2] + partial[3]))
+            with m.If(summed_free):
+                # An int8 weight passes as the lower part.
+                m.d.sync += [
+                    low.eq(Mux(int4, (difference + partial[0]) + partial[1], value)),
+                    high.eq(Mux(int4, partial[2] + partial[3], 0)),
+                ]
+            product = low + high
             saturated = Mux(product > 127, 127, Mux(product < -128, -128, product))
-            m.d.comb += weights.i.payload.weights[column].eq(Mux(int4, saturated, value))
+            m.d.comb += weights.i.payload.weights[column].eq(saturated)
         return m

@@ -105,7 +105,7 @@ class Dispatcher(wiring.Component):
         used = Signal(range(JOBS + 1))
         ready = Signal()
         m.d.comb += [
-            ready.eq(self.i.valid & checked & (used != JOBS)),
+            ready.eq(self.i.valid & checked & ~used[-1]),
             take.eq(ready & (self.nop | ~wrong)),
             self.i.ready.eq(take),
             self.error_valid.eq(self.i.valid & checked & wrong & ~self.nop),

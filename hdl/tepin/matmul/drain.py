@@ -69,7 +69,8 @@ class _Beside(data.Struct):
 class Drain(wiring.Component):
     """Converts, scales and stores the sums of one column tile after the other: y = (f32(sum) * s_w[n]) * s_a[m].
 
-    Elements leave in the order [tile][m][n], one per cycle while writes are granted, and three more cycles per job. The
+    Elements leave in the order [tile][m][n], one per cycle while writes are granted, with one more cycle per tile and three
+    per job. The
     largest magnitude of each row (NaN is larger than everything) is stored behind the last element of the job.
     Without channel scales s_w is 1.0, which changes no bit. With `OutputType.INT32` the low 32 bits of the sum are
     stored as they are.
@@ -136,11 +137,11 @@ class Drain(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i_channel_scales), channel_scales.i)
         wiring.connect(m, wiring.flipped(self.i_activation_scales), activation_scales.i)
 
-        # Cycle 0 reads; the sum is there in cycle 2, the scales in cycle 1.
-        converted = 2 + to_float.latency
+        # Cycle 0 reads; the sum is there in cycle 3, the scales in cycle 1.
+        converted = 3 + to_float.latency
         scaled = converted + scale_channel.latency
         result = scaled + scale_row_.latency
-        m.submodules.writes = writes = StreamFifo(shape=WriteItem, depth=result + 8)
+        m.submodules.writes = writes = StreamFifo(shape=WriteItem, depth=1 << (result + 7).bit_length())
 
         issue, row, beside, use_scales = self._issue(m, channel_scales, activation_scales, writes)
 
@@ -159,7 +160,7 @@ class Drain(wiring.Component):
             scale_row_.i.a.eq(scale_channel.o),
             scale_row_.i.b.eq(delayed("activation_delay", activation_scales.o, scaled - 1)),
         ]
-        raw = delayed("raw_delay", self.sums[:32], result - 2)
+        raw = delayed("raw_delay", self.sums[:32], result - 3)
         beside_end = delayed("beside_delay", beside, result)
         row_end = delayed("row_delay", row, result)
         valids = Signal(result)
@@ -230,11 +231,12 @@ class Drain(wiring.Component):
         merge = Signal()
 
         closed_tiles = Signal(range(3))
+        tile_there = Signal()  # in the last cycle there was a tile, which has not been released
         reserved = Signal(range(writes.depth + 1))
         issue = Signal()
         beside = Signal(_Beside)
         taken = writes.o.valid & writes.o.ready
-        room = reserved != writes.depth
+        room = ~reserved[-1]
         with m.If(issue & ~taken):
             m.d.sync += reserved.eq(reserved + 1)
         with m.Elif(taken & ~issue):
@@ -244,17 +246,16 @@ class Drain(wiring.Component):
         with m.Elif(self.released & ~self.closed):
             m.d.sync += closed_tiles.eq(closed_tiles - 1)
 
-        width = Signal(range(self.columns + 1))
+        # Worked out a step ahead: whether there is a row, a column, a tile after this one, and the last column of it.
         last_tile = Signal()
         last_row = Signal()
         last_column = Signal()
+        final_column = Signal(range(self.columns))
+        final_row = Signal.like(row)
         next_row = Signal(32)
         next_tile = Signal(32)
         m.d.comb += [
-            last_tile.eq(n_left <= self.columns),
-            width.eq(Mux(last_tile, n_left, self.columns)),
-            last_row.eq(row == job.m - 1),
-            last_column.eq(column == width - 1),
+            last_row.eq(row == final_row),
             next_row.eq(row_address + job.stride),
             next_tile.eq(tile_address + 4 * self.columns),
             self.read.bank.eq(bank),
@@ -283,27 +284,45 @@ class Drain(wiring.Component):
                     address.eq(start.address),
                     first_tile.eq(1),
                     merge.eq(0),
+                    final_row.eq(start.m - 1),
                 ]
+                self._start_tile(
+                    m, start.n <= self.columns, start.n[:8], last_tile, final_column, last_column
+                )
+                m.d.sync += tile_there.eq(0)
                 with m.If(self.i_jobs.valid):
                     m.next = "ELEMENTS"
                     with m.If(start.nop):
                         m.next = "END"
             with m.State("ELEMENTS"):
+                m.d.sync += tile_there.eq(
+                    ~self.released & (closed_tiles != 0) & (channel_scales.available | ~job.scales)
+                )
                 m.d.comb += [
                     beside.kind.eq(_Kind.ELEMENT),
-                    issue.eq(room & (closed_tiles != 0) & (channel_scales.available | ~job.scales)),
+                    issue.eq(room & tile_there),
                     channel_scales.advance.eq(issue),
                     channel_scales.restart.eq(issue & last_column),
                     self.released.eq(issue & last_row & last_column),
                 ]
                 with m.If(issue):
                     m.d.sync += [column.eq(column + 1), address.eq(address + 4), merge.eq(1)]
+                    m.d.sync += last_column.eq((column + 1)[: len(column)] == final_column)
                     with m.If(last_column):
+                        m.d.sync += last_column.eq(final_column == 0)
                         m.d.sync += [column.eq(0), row.eq(row + 1), merge.eq(0)]
                         m.d.sync += [row_address.eq(next_row), address.eq(next_row)]
                         with m.If(last_row):
                             m.d.sync += [row.eq(0), bank.eq(~bank), first_tile.eq(0)]
                             m.d.sync += n_left.eq(n_left - self.columns)
+                            self._start_tile(
+                                m,
+                                n_left <= 2 * self.columns,
+                                n_left[:8] - self.columns,
+                                last_tile,
+                                final_column,
+                                last_column,
+                            )
                             m.d.sync += [sig.eq(next_tile) for sig in (tile_address, row_address, address)]
                             with m.If(last_tile):
                                 m.next = "END"
@@ -322,3 +341,8 @@ class Drain(wiring.Component):
                 with m.If(issue):
                     m.next = "IDLE"
         return issue, row, beside, job.scales
+
+    def _start_tile(self, m, last, n_left, last_tile, final_column, last_column):
+        """Set what is known of the tile that begins: whether it is the `last`, which then has `n_left` columns."""
+        final = Mux(last, n_left - 1, self.columns - 1)[: len(final_column)]
+        m.d.sync += [last_tile.eq(last), final_column.eq(final), last_column.eq(last & (final == 0))]

@@ -5,6 +5,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..stream import StreamFifo
+
 __all__ = ["RowGearbox", "gearbox_request"]
 
 
@@ -26,8 +28,8 @@ class RowGearbox(wiring.Component):
     byte 0 of the next word. A word is taken from its source only together with a request that needs a byte of it, so
     that nothing is ever read ahead of the requests; `source` may change only after `last`.
 
-    Latency 1 cycle from request and word to row, one row per cycle. There is a combinational path from `o.ready` to
-    the inputs' `ready`. Cost: one word register, one row register, a byte shifter of `row_bytes` x 2 `word_bytes`.
+    Latency 2 cycles from a request and 1 from its word to the row, one row per cycle. Cost: one word register, two row
+    registers, a byte shifter of `row_bytes` x 2 `word_bytes`.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ class RowGearbox(wiring.Component):
         self.word_bytes = word_bytes
         self.row_bytes = row_bytes
         self.sources = sources
+        self._meta = meta
         request = gearbox_request(row_bytes=row_bytes, sources=sources, meta=meta)
         super().__init__(
             {
@@ -68,43 +71,51 @@ class RowGearbox(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request = self.i_requests.payload
+        # Where a row starts follows from the requests before it alone. `left` bytes of the word in use are left over.
+        asked = self.i_requests.payload
+        bits = (self.word_bytes - 1).bit_length()
+        plan = data.StructLayout(
+            {"source": asked.source.shape(), "needs_word": 1, "start": bits + 1, "meta": self._meta}
+        )
+        m.submodules.plans = plans = StreamFifo(shape=plan, depth=2)
+        left = Signal(range(self.word_bytes))
+        m.d.comb += [
+            plans.i.valid.eq(self.i_requests.valid),
+            self.i_requests.ready.eq(plans.i.ready),
+            plans.i.payload.source.eq(asked.source),
+            plans.i.payload.needs_word.eq(asked.size > left),
+            plans.i.payload.start.eq(self.word_bytes - left),
+            Value.cast(plans.i.payload.meta).eq(Value.cast(asked.meta)),
+        ]
+        with m.If(self.i_requests.valid & self.i_requests.ready):
+            m.d.sync += left.eq(Mux(asked.last, 0, left - asked.size))
 
         # The source in turn.
+        request = plans.o.payload
         word = Signal(8 * self.word_bytes)
         word_valid = Signal()
         for number, source in enumerate(self.i):
             with m.If(request.source == number):
                 m.d.comb += [word.eq(source.payload), word_valid.eq(source.valid)]
 
-        # `head` is the word in use; its last `left` bytes are yet to be handed out.
-        head = Signal(8 * self.word_bytes)
-        left = Signal(range(self.word_bytes + 1))
-        start = Signal(range(self.word_bytes + 1))
-        needs_word = Signal()
+        # `head` is the word in use.
+        head = Signal(8 * self.word_bytes, reset_less=True)
         fire = Signal()
+        m.submodules.rows = rows = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        wiring.connect(m, rows.o, wiring.flipped(self.o))
         m.d.comb += [
-            start.eq(self.word_bytes - left),
-            needs_word.eq(request.size > left),
-            fire.eq(self.i_requests.valid & (~needs_word | word_valid) & (~self.o.valid | self.o.ready)),
-            self.i_requests.ready.eq(fire),
+            rows.i.valid.eq(plans.o.valid & (~request.needs_word | word_valid)),
+            fire.eq(rows.i.valid & rows.i.ready),
+            plans.o.ready.eq(fire),
         ]
         for number, source in enumerate(self.i):
-            m.d.comb += source.ready.eq(fire & needs_word & (request.source == number))
+            m.d.comb += source.ready.eq(fire & request.needs_word & (request.source == number))
 
-        with m.If(fire):
-            window = Cat(head, word)
-            m.d.sync += [
-                self.o.payload.bytes.eq(window.bit_select(Cat(Const(0, 3), start), 8 * self.row_bytes)),
-                Value.cast(self.o.payload.meta).eq(Value.cast(request.meta)),
-                left.eq(left - request.size + Mux(needs_word, self.word_bytes, 0)),
-            ]
-            with m.If(needs_word):
-                m.d.sync += head.eq(word)
-            with m.If(request.last):
-                m.d.sync += left.eq(0)
-        with m.If(fire):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        window = Cat(head, word)
+        m.d.comb += [
+            rows.i.payload.bytes.eq(window.bit_select(Cat(Const(0, 3), request.start), 8 * self.row_bytes)),
+            Value.cast(rows.i.payload.meta).eq(Value.cast(request.meta)),
+        ]
+        with m.If(fire & request.needs_word):
+            m.d.sync += head.eq(word)
         return m

@@ -12,6 +12,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..isa import WeightSource, WeightType
+from ..stream import StreamFifo
 from .gearbox import gearbox_request
 
 __all__ = ["GROUP_ROWS", "RequestGenerator", "RowKind", "WeightJob", "row_meta", "row_request"]
@@ -53,7 +54,7 @@ def row_request(columns):
 
 
 class RequestGenerator(wiring.Component):
-    """Turns jobs into the requests of their rows, one per cycle, without a pause between jobs.
+    """Turns jobs into the requests of their rows, one per cycle, with a pause of one cycle between jobs. Latency 2 cycles.
 
     Scales are asked for in pieces of `columns / 4`, the last one of a column tile with what is left.
 
@@ -93,19 +94,19 @@ class RequestGenerator(wiring.Component):
         row = Signal(range(self.rows))
         group_row = Signal(range(GROUP_ROWS))
 
-        request = self.o.payload
+        m.submodules.requests = requests = StreamFifo(shape=self.o.payload.shape(), depth=2)
+        wiring.connect(m, requests.o, wiring.flipped(self.o))
+        request = requests.i.payload
+        # Registers, worked out a step ahead.
         last_k = Signal()
         last_tile = Signal()
         width = Signal(range(self.columns + 1))
         tile_done = Signal()
         step = Signal()
         m.d.comb += [
-            last_k.eq(k_left == 1),
-            last_tile.eq(n_left <= self.columns),
-            width.eq(Mux(last_tile, n_left, self.columns)),
-            step.eq(self.o.valid & self.o.ready),
-            self.o.valid.eq(active),
-            self.i.ready.eq(~active | (step & request.last)),
+            step.eq(requests.i.valid & requests.i.ready),
+            requests.i.valid.eq(active),
+            self.i.ready.eq(~active),
             request.source.eq(job.source),
             request.last.eq(tile_done & last_tile),
             request.meta.kind.eq(kind),
@@ -136,6 +137,7 @@ class RequestGenerator(wiring.Component):
                 with m.Case(RowKind.CODES):
                     m.d.sync += [
                         k_left.eq(k_left - 1),
+                        last_k.eq(k_left == 2),
                         row.eq(Mux(request.meta.end, 0, row + 1)),
                         group_row.eq(group_row + 1),
                         scales_left.eq(width),
@@ -147,19 +149,31 @@ class RequestGenerator(wiring.Component):
                 with m.Case(RowKind.SCALES):
                     m.d.sync += scales_left.eq(scales_left - piece)
             with m.If(tile_done):
-                m.d.sync += n_left.eq(n_left - self.columns)
-                self._start_tile(m, job, kind, k_left, group_row)
+                m.d.sync += [
+                    n_left.eq(n_left - self.columns),
+                    last_tile.eq(n_left <= 2 * self.columns),
+                    width.eq(Mux(n_left <= 2 * self.columns, n_left - self.columns, self.columns)),
+                ]
+                self._start_tile(m, job, kind, k_left, last_k, group_row)
             with m.If(request.last):
                 m.d.sync += active.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [job.eq(self.i.payload), active.eq(1), n_left.eq(self.i.payload.n)]
-            self._start_tile(m, self.i.payload, kind, k_left, group_row)
+            n = self.i.payload.n
+            m.d.sync += [
+                job.eq(self.i.payload),
+                active.eq(1),
+                n_left.eq(n),
+                last_tile.eq(n <= self.columns),
+                width.eq(Mux(n <= self.columns, n, self.columns)),
+            ]
+            self._start_tile(m, self.i.payload, kind, k_left, last_k, group_row)
         return m
 
     @staticmethod
-    def _start_tile(m, job, kind, k_left, group_row):
+    def _start_tile(m, job, kind, k_left, last_k, group_row):
         m.d.sync += [
             kind.eq(Mux(job.weights == WeightType.INT4, RowKind.PARAMETERS, RowKind.CODES)),
             k_left.eq(job.k),
+            last_k.eq(job.k == 1),
             group_row.eq(0),
         ]

@@ -27,7 +27,7 @@ class WeightReader(wiring.Component):
     needs no new word, or one from the FIFO, passes in one cycle. Words are read one after the other from the address of
     the job; the last access of a job may extend past the end of its data by less than a word.
 
-    Latency of a request 2 cycles. One request per cycle while reads are granted.
+    Latency of a request 2 cycles. One request per cycle while reads are granted, up to the word that it needs.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class WeightReader(wiring.Component):
     line_bytes : int
         Bytes of a scratchpad line.
     depth : int
-        Requests in the queue, and words read ahead.
+        Requests in the queue, and words read ahead: a power of two.
 
     Members
     -------
@@ -51,12 +51,14 @@ class WeightReader(wiring.Component):
         A word was out of range; high for one cycle.
     """
 
-    def __init__(self, *, columns, word_bytes, line_bytes, depth=8):
+    def __init__(self, *, columns, word_bytes, line_bytes, depth=16):
         if not columns <= word_bytes <= line_bytes:
             raise ValueError(
                 f"word_bytes must be at least columns ({columns}) and at most line_bytes ({line_bytes}), "
                 f"not {word_bytes}"
             )
+        if depth < 2 or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two, at least 2, not {depth!r}")
         self.word_bytes = word_bytes
         self.depth = depth
         self._request = row_request(columns)
@@ -80,6 +82,7 @@ class WeightReader(wiring.Component):
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         wiring.connect(m, words.o, wiring.flipped(self.o_words))
 
+        m.submodules.reads = reads = StreamFifo(shape=WeightAddress, depth=2)
         request = self.i.payload
         in_scratchpad = request.source == WeightSource.SCRATCHPAD
         started = Signal()  # the present job is the one in `position`
@@ -95,12 +98,13 @@ class WeightReader(wiring.Component):
             needs_word.eq(in_scratchpad & (request.size > left)),
             have_address.eq(started | self.i_addresses.valid),
             current.eq(Mux(started, position, self.i_addresses.payload)),
-            self.scratchpad.request.payload.eq(current.address),
-            # The word is fetched first; `left` then serves the request. Both happen in one cycle when granted.
-            self.scratchpad.request.valid.eq(
-                self.i.valid & needs_word & have_address & (reserved != self.depth) & queue.i.ready
-            ),
-            read.eq(self.scratchpad.request.valid & self.scratchpad.request.ready),
+            reads.i.payload.eq(current),
+            # The word is asked for first; `left` then serves the request. Both happen in one cycle.
+            reads.i.valid.eq(self.i.valid & needs_word & have_address & ~reserved[-1] & queue.i.ready),
+            read.eq(reads.i.valid & reads.i.ready),
+            self.scratchpad.request.valid.eq(reads.o.valid),
+            self.scratchpad.request.payload.eq(reads.o.payload.address),
+            reads.o.ready.eq(self.scratchpad.request.ready),
             queue.i.payload.eq(request),
             queue.i.valid.eq(self.i.valid & (~needs_word | read)),
             step.eq(queue.i.valid & queue.i.ready),
@@ -128,8 +132,11 @@ class WeightReader(wiring.Component):
             words.i.payload.eq(self.scratchpad.response[: 8 * self.word_bytes]),
             self.fault.eq(self.scratchpad.response_valid & self.scratchpad.fault),
         ]
-        requested = [Signal(WeightAddress, name=f"requested_{age}") for age in range(1, ReadPort.LATENCY + 1)]
-        for older, newer in zip(requested, [current, *requested], strict=False):
+        requested = [
+            Signal(WeightAddress, name=f"requested_{age}", reset_less=True)
+            for age in range(1, ReadPort.LATENCY + 1)
+        ]
+        for older, newer in zip(requested, [reads.o.payload, *requested], strict=False):
             m.d.sync += older.eq(newer)
         m.d.comb += [
             self.fault_address.eq(requested[-1].address),

@@ -68,7 +68,7 @@ class WriteCombiner(wiring.Component):
         valid = Signal()
         line = Signal(32 - line_bits)
         note = Signal(2)
-        words = [Signal(32, name=f"word_{index}") for index in range(self.line_bytes // 4)]
+        words = [Signal(32, name=f"word_{index}", reset_less=True) for index in range(self.line_bytes // 4)]
         present = Signal(len(words))
 
         request = self.o.request

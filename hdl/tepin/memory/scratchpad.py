@@ -6,58 +6,88 @@ per cycle, and an access may begin at any word of it. Every port reaches every b
 banks never wait for each other; ports that meet in a bank take turns.
 """
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from .ports import ReadPort, WritePort
 
-__all__ = ["Bank", "RoundRobin", "Scratchpad"]
+__all__ = ["Bank", "Scratchpad", "Turns"]
 
 
 def _log2(value):
     return value.bit_length() - 1
 
 
-def _any(bits):
-    return Cat(*bits).any()
+def _rotate(line, words, left):
+    """Rotate a line by a number of words of an equal share of it each: word 0 to place `words` if `left`, or back."""
+    unit = len(line) >> len(words)
+    for bit, select in enumerate(words):
+        turn = unit << bit
+        line = Mux(select, line.rotate_left(turn) if left else line.rotate_right(turn), line)
+    return line
 
 
-class RoundRobin(Component):
-    """Picks one of several requests, in turns.
+def _select(choices):
+    """The value whose condition holds, of (condition, value) pairs of which one holds at most; otherwise 0."""
+    return reduce(or_, (Mux(condition, value, 0) for condition, value in choices))
 
-    `grant` is combinational and has at most one bit set. After a grant the requesters behind the granted one come
-    first, so that a request that stays is granted after at most `count - 1` others.
+
+class Turns(Component):
+    """Decides, for several resources at once, which of the requesters of a resource gets it: they take turns.
+
+    All requesters stand in one line. Of those who ask for the same resource the foremost gets it, and whoever got one goes
+    to the back of the line, so that a request that stays is granted after at most `count - 1` others. A register for each
+    pair of requesters tells which of the two is before the other; that makes `ready` two levels of logic deep.
 
     Parameters
     ----------
     count : int
-        Requesters, at least 1.
+        Requesters, at least 1. In the beginning the one with the lowest number is first.
+    resources : int
+        Resources, a power of two.
 
     Members
     -------
-    requests : In(count)
-    grant : Out(count)
+    valid : In(count)
+        Who asks.
+    resource : In(ArrayLayout)
+        For what.
+    ready : Out(count)
+        Nobody who asks for the same is before this one. Does not depend on its own `valid`. Combinational.
     """
 
-    def __init__(self, count):
+    def __init__(self, count, *, resources=1):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"count must be an integer of at least 1, not {count!r}")
         self._count = count
-        super().__init__({"requests": In(count), "grant": Out(count)})
+        super().__init__(
+            {
+                "valid": In(count),
+                "resource": In(data.ArrayLayout(_log2(resources), count)),
+                "ready": Out(count),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        if self._count == 1:
-            m.d.comb += self.grant.eq(self.requests)
-            return m
-        behind = Signal(self._count)  # the requesters behind the one that was granted last
-        favoured = Signal(self._count)
-        m.d.comb += favoured.eq(self.requests & behind)
-        candidates = Mux(favoured.any(), favoured, self.requests)
-        m.d.comb += self.grant.eq(candidates & -candidates)
-        with m.If(self.grant.any()):
-            m.d.sync += behind.eq(~((self.grant - 1) | self.grant))
+        beaten = [[] for _ in range(self._count)]
+        granted = self.valid & self.ready
+        for high in range(self._count):
+            for low in range(high):
+                behind = Signal(
+                    name=f"behind_{low}_{high}"
+                )  # the one with the lower number is behind the other
+                same = self.resource[low] == self.resource[high]
+                beaten[low].append(self.valid[high] & same & behind)
+                beaten[high].append(self.valid[low] & same & ~behind)
+                with m.If(granted[low] ^ granted[high]):
+                    m.d.sync += behind.eq(granted[low])
+        m.d.comb += self.ready.eq(Cat(~Cat(conditions).any() for conditions in beaten))
         return m
 
 
@@ -68,10 +98,10 @@ class Bank(Component):
     of a line that begins in the middle of a row are in different memories all the same. What passes the end of the
     bank continues at its beginning.
 
-    Latency of a read: 1 cycle, with a rotation by whole words behind the memories. A read in the same cycle as a
-    write to the same word returns the old word in simulation and either of them in hardware.
+    Latency of a read: 2 cycles, with a rotation by whole words behind a register behind the memories. A read in the same
+    cycle as a write to the same word returns the old word in simulation and either of them in hardware.
 
-    Cost: `line_bytes / 4` memories with byte enables, two rotators of `8 * line_bytes` bits.
+    Cost: `line_bytes / 4` memories with byte enables, a register and a rotator of `8 * line_bytes` bits.
 
     Parameters
     ----------
@@ -82,11 +112,15 @@ class Bank(Component):
 
     Members
     -------
-    read_enable, read_address : In
-        Word address of a line. `read_data` holds it from the next cycle until the one after the next enable.
+    read_address : In
+        Word address of a line.
     read_data : Out(8 * line_bytes)
-    write_enable, write_address, write_data, write_mask : In
-        Writes the bytes of the line whose bits in the mask are set.
+        The line that was addressed two cycles before.
+    write_address : In
+        Word address of a line.
+    write_data, write_mask : In
+        What is written: those bytes of the line whose bits in the mask are set. Both come rotated, so that each word
+        lies where its memory is.
     """
 
     def __init__(self, *, size, line_bytes):
@@ -95,10 +129,8 @@ class Bank(Component):
         address_width = _log2(size // 4)
         super().__init__(
             {
-                "read_enable": In(1),
                 "read_address": In(address_width),
                 "read_data": Out(8 * line_bytes),
-                "write_enable": In(1),
                 "write_address": In(address_width),
                 "write_data": In(8 * line_bytes),
                 "write_mask": In(line_bytes),
@@ -109,19 +141,10 @@ class Bank(Component):
         m = Module()
         count = self._line_bytes // 4
         offset_bits = _log2(count)
-        write_offset = self.write_address[:offset_bits]
-        read_offset = Signal(offset_bits)
-        with m.If(self.read_enable):
-            m.d.sync += read_offset.eq(self.read_address[:offset_bits])
-
-        write_data = Signal.like(self.write_data)
-        write_mask = Signal.like(self.write_mask)
-        stored = Signal.like(self.read_data)
-        m.d.comb += [
-            write_data.eq(self._rotate_up(self.write_data, write_offset)),
-            write_mask.eq(self._rotate_up(self.write_mask, write_offset)),
-            self.read_data.eq(self._rotate_down(stored, read_offset)),
-        ]
+        offset, stored_offset = Signal(offset_bits, reset_less=True), Signal(offset_bits, reset_less=True)
+        stored = Signal(8 * self._line_bytes, reset_less=True)
+        m.d.sync += [offset.eq(self.read_address[:offset_bits]), stored_offset.eq(offset)]
+        m.d.comb += self.read_data.eq(_rotate(stored, stored_offset, left=False))
         for index in range(count):
             # Nobody relies on what a read returns while the word is written, so synthesis need not take care of it.
             depth = self._size // self._line_bytes
@@ -130,13 +153,12 @@ class Bank(Component):
             write_port = words.write_port(granularity=8)
             read_port = words.read_port()
             m.d.comb += [
-                read_port.en.eq(self.read_enable),
                 read_port.addr.eq(self._row(self.read_address, offset_bits, index)),
-                stored.word_select(index, 32).eq(read_port.data),
-                write_port.en.eq(Mux(self.write_enable, write_mask.word_select(index, 4), 0)),
+                write_port.en.eq(self.write_mask.word_select(index, 4)),
                 write_port.addr.eq(self._row(self.write_address, offset_bits, index)),
-                write_port.data.eq(write_data.word_select(index, 32)),
+                write_port.data.eq(self.write_data.word_select(index, 32)),
             ]
+            m.d.sync += stored.word_select(index, 32).eq(read_port.data)
         return m
 
     @staticmethod
@@ -145,36 +167,21 @@ class Bank(Component):
         row = address[offset_bits:]
         return (row + (index < address[:offset_bits]))[: len(row)] if offset_bits else row
 
-    @staticmethod
-    def _rotate_up(line, words):
-        """Word 0 of the line moves to place `words`."""
-        unit = len(line) >> len(words)
-        for bit, select in enumerate(words):
-            line = Mux(select, line.rotate_left(unit << bit), line)
-        return line
-
-    @staticmethod
-    def _rotate_down(line, words):
-        """Word `words` of the line moves to place 0."""
-        unit = len(line) >> len(words)
-        for bit, select in enumerate(words):
-            line = Mux(select, line.rotate_right(unit << bit), line)
-        return line
-
 
 class Scratchpad(Component):
     """Banked memory with any number of readers and writers; `ReadPort` and `WritePort` say what a port promises.
 
-    Arbitration. Readers and writers are arbitrated separately, bank by bank and in turns: a request that is kept up is
-    accepted after at most `readers - 1` (`writers - 1`) others in the same bank, whatever those do. A request out of
-    range is accepted at once and answered with a fault; it touches no memory.
+    Arbitration. Readers and writers are arbitrated separately, and those that meet in a bank take turns: a request that is
+    kept up is accepted after at most `readers - 1` (`writers - 1`) others, whatever those do. A request out of range
+    is accepted in its turn and answered with a fault; it touches no memory.
 
-    Latency of a read: `ReadPort.LATENCY` cycles, one access per cycle and port. A write is in memory at the end of the
-    cycle that accepted it: reads accepted in later cycles return it. A read accepted in the same cycle as a write to
-    the same word may return the old or the new word (in simulation: the old one).
+    Latency of a read: `ReadPort.LATENCY` cycles, one access per cycle and port. Reads that are accepted later than a write
+    return what was written. A read accepted in the same cycle as a write to the same word may return the old or the new
+    word (in simulation: the old one).
 
-    Timing: requests pass arbitration and multiplexers to the memories' inputs without a register; responses are
-    registered.
+    Timing: from `request.valid` and the bank number to `request.ready` there are two levels of logic, and registers
+    behind them. In the next cycle requests pass multiplexers to the memories. For reads there is a register behind the
+    memories, and one more behind rotators and multiplexers.
 
     Parameters
     ----------
@@ -241,61 +248,85 @@ class Scratchpad(Component):
         self._elaborate_readers(m, banks)
         return m
 
-    def _arbitrate(self, m, banks, ports, addresses, kind):
-        """Accept requests; returns a list of grants for each bank and, for each port, whether it is out of range."""
+    def _arbitrate(self, m, ports, addresses, kind):
+        """Accept requests. Returns, registered, for each port: its bank, one-hot, and whether it is out of range."""
         bank_bits = slice(_log2(self._size // self._banks), _log2(self._size))
-        outside = Signal(len(ports), name=f"{kind}_outside")
-        m.d.comb += outside.eq(Cat(address[_log2(self._size) :].any() for address in addresses))
-        grants = []
-        for index in range(len(banks)):
-            arbiter = RoundRobin(len(ports))
-            m.submodules[f"{kind}_arbiter_{index}"] = arbiter
-            m.d.comb += arbiter.requests.eq(
-                Cat(
-                    port.request.valid & ~outside[number] & (address[bank_bits] == index)
-                    for number, (port, address) in enumerate(zip(ports, addresses, strict=True))
-                )
-            )
-            grants.append(arbiter.grant)
-        for number, port in enumerate(ports):
-            m.d.comb += port.request.ready.eq(outside[number] | _any(grant[number] for grant in grants))
-        return grants, outside
+        m.submodules[f"{kind}_turns"] = turns = Turns(len(ports), resources=self._banks)
+        chosen, outside = [], []
+        for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
+            bank = Signal(self._banks, name=f"{kind}_bank_{number}")
+            beyond = Signal(name=f"{kind}_outside_{number}")
+            m.d.comb += [
+                turns.valid[number].eq(port.request.valid),
+                turns.resource[number].eq(address[bank_bits]),
+                port.request.ready.eq(turns.ready[number]),
+            ]
+            accepted = port.request.valid & port.request.ready
+            m.d.sync += [
+                bank.eq(Cat(accepted & (address[bank_bits] == index) for index in range(self._banks))),
+                beyond.eq(address[_log2(self._size) :].any()),
+            ]
+            chosen.append(bank)
+            outside.append(beyond)
+        return chosen, outside
+
+    def _word_address(self, m, name, address):
+        """Register the part of an address that counts within a bank, in words."""
+        word = Signal(_log2(self._size // self._banks) - 2, name=name, reset_less=True)
+        m.d.sync += word.eq(address[2 : _log2(self._size // self._banks)])
+        return word
 
     def _elaborate_writers(self, m, banks):
         ports = list(self.writers)
         addresses = [port.request.payload.address for port in ports]
-        grants, outside = self._arbitrate(m, banks, ports, addresses, "write")
-        for number, port in enumerate(ports):
-            m.d.sync += port.fault.eq(port.request.valid & outside[number])
-        for bank, grant in zip(banks, grants, strict=True):
-            m.d.comb += bank.write_enable.eq(grant.any())
-            for number, port in enumerate(ports):
-                with m.If(grant[number]):
-                    m.d.comb += [
-                        bank.write_address.eq(addresses[number][2:]),
-                        bank.write_data.eq(port.request.payload.data),
-                        bank.write_mask.eq(port.request.payload.mask),
-                    ]
+        chosen, outside = self._arbitrate(m, ports, addresses, "write")
+        offset = slice(2, 2 + _log2(self._line_bytes // 4))
+        words, lines, masks = [], [], []
+        for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
+            # While requests are arbitrated, each is brought into the order of the memories.
+            line = Signal(8 * self._line_bytes, name=f"write_data_{number}", reset_less=True)
+            mask = Signal(self._line_bytes, name=f"write_mask_{number}", reset_less=True)
+            beyond = address[_log2(self._size) :].any()
+            m.d.sync += [
+                line.eq(_rotate(port.request.payload.data, address[offset], left=True)),
+                mask.eq(Mux(beyond, 0, _rotate(port.request.payload.mask, address[offset], left=True))),
+            ]
+            m.d.comb += port.fault.eq(chosen[number].any() & outside[number])
+            words.append(self._word_address(m, f"write_address_{number}", address))
+            lines.append(line)
+            masks.append(mask)
+        for index, bank in enumerate(banks):
+            selects = [select[index] for select in chosen]
+            m.d.comb += [
+                bank.write_address.eq(_select(zip(selects, words, strict=True))),
+                bank.write_data.eq(_select(zip(selects, lines, strict=True))),
+                bank.write_mask.eq(_select(zip(selects, masks, strict=True))),
+            ]
 
     def _elaborate_readers(self, m, banks):
         ports = list(self.readers)
         addresses = [port.request.payload for port in ports]
-        grants, outside = self._arbitrate(m, banks, ports, addresses, "read")
-        for bank, grant in zip(banks, grants, strict=True):
-            m.d.comb += bank.read_enable.eq(grant.any())
-            for number, address in enumerate(addresses):
-                with m.If(grant[number]):
-                    m.d.comb += bank.read_address.eq(address[2:])
+        chosen, outside = self._arbitrate(m, ports, addresses, "read")
+        words = [
+            self._word_address(m, f"read_address_{number}", address)
+            for number, address in enumerate(addresses)
+        ]
+        for index, bank in enumerate(banks):
+            m.d.comb += bank.read_address.eq(
+                _select((select[index], word) for select, word in zip(chosen, words, strict=True))
+            )
         for number, port in enumerate(ports):
-            # While the bank reads: which one it is, and whether there is anything to wait for.
-            source = Signal(len(banks), name=f"source_{number}")
-            fault = Signal(name=f"fault_{number}")
+            # Which bank reads for this port travels beside the memory and its register.
+            source, beyond = chosen[number], outside[number]
+            for cycle in (1, 2):
+                source_before, beyond_before = source, beyond
+                source = Signal(self._banks, name=f"source_{cycle}_{number}")
+                beyond = Signal(name=f"beyond_{cycle}_{number}")
+                m.d.sync += [source.eq(source_before), beyond.eq(beyond_before)]
             m.d.sync += [
-                source.eq(Cat(grant[number] for grant in grants)),
-                fault.eq(port.request.valid & outside[number]),
-                port.response_valid.eq(source.any() | fault),
-                port.fault.eq(fault),
+                port.response_valid.eq(source.any()),
+                port.fault.eq(source.any() & beyond),
+                port.response.eq(
+                    _select((source[index], bank.read_data) for index, bank in enumerate(banks))
+                ),
             ]
-            for index, bank in enumerate(banks):
-                with m.If(source[index]):
-                    m.d.sync += port.response.eq(bank.read_data)

@@ -49,14 +49,19 @@ class ReservedFifo(wiring.Component):
         write_port, read_port = memory.write_port(), memory.read_port(domain="comb")
         # One bit more than an address: the difference is the number of items held, 0 to `depth`.
         written, read = Signal(range(2 * self.depth)), Signal(range(2 * self.depth))
+        valid = Signal()
+        taken = valid & self.o.ready
+        only_one = written == (read + 1)[: len(read)]
         m.d.comb += [
             write_port.addr.eq(written[:-1]),
             write_port.data.eq(item),
             write_port.en.eq(self.i_valid),
             read_port.addr.eq(read[:-1]),
-            self.o.valid.eq(written != read),
+            self.o.valid.eq(valid),
             Value.cast(self.o.payload).eq(read_port.data),
         ]
+        m.d.sync += valid.eq(self.i_valid | (valid & ~(taken & only_one)))
         m.d.sync += written.eq(written + self.i_valid)
-        m.d.sync += read.eq(read + (self.o.valid & self.o.ready))
+        with m.If(taken):
+            m.d.sync += read.eq(read + 1)
         return m

@@ -16,7 +16,7 @@ OPERANDS = ("a", "b", "c", "d")
 
 
 class CommandDecoder(wiring.Component):
-    """Decodes a vector command. Combinational.
+    """Decodes a vector command. Registered: `i` has to stay, and the outputs belong to what it was in the last cycle.
 
     Parameters
     ----------
@@ -57,12 +57,16 @@ class CommandDecoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         command, flags = self.i, self.i.flags
-        m.d.comb += self.rows.eq(Mux(flags.two_dimensional, command.rows, 1))
+        rows = Signal(32)
+        m.d.comb += rows.eq(Mux(flags.two_dimensional, command.rows, 1))
+        m.d.sync += self.rows.eq(rows)
 
-        slow = Signal(len(OPERANDS))
-        misaligned = Signal(len(OPERANDS) + 1)
+        slow_operands = Signal(len(OPERANDS))
+        slow = Signal()
+        misaligned, misaligned_before = Signal(len(OPERANDS) + 1), Signal(len(OPERANDS) + 1)
         for index, name in enumerate(OPERANDS):
-            operand = self.operands[name]
+            operand = Signal(Operand, name=f"{name}_operand")
+            m.d.sync += self.operands[name].eq(operand)
             mode = flags[f"{name}_mode"]
             log_size = self._log_size(m, name, flags)
             base, field_stride = command[name], command[f"{name}_stride"]
@@ -90,24 +94,25 @@ class CommandDecoder(wiring.Component):
             flat = contiguous if name == "d" else contiguous | operand.per_row
             low = base[:2] | stride[:2] | operand.row_stride[:2]
             m.d.comb += [
-                operand.beat_stride.eq(Mux(self.slow, stride, (stride << ceil_log2(self._lanes))[:32])),
-                slow[index].eq(operand.present & ~flat),
+                operand.beat_stride.eq(Mux(slow, stride, (stride << ceil_log2(self._lanes))[:32])),
+                slow_operands[index].eq(operand.present & ~flat),
                 misaligned[index].eq(operand.present & (low & (size - 1)[:2]).any()),
             ]
         reduces = flags.reduction != Reduction.NONE
-        m.d.comb += [
-            self.slow.eq(slow.any()),
-            misaligned[-1].eq(reduces & command.result[:2].any()),
+        m.d.comb += [slow.eq(slow_operands.any()), misaligned[-1].eq(reduces & command.result[:2].any())]
+        m.d.sync += [
+            self.slow.eq(slow),
             self.misaligned.eq(misaligned.any()),
-            self.empty.eq((command.n == 0) | (self.rows == 0) | ~(reduces | (flags.d_mode != Mode.NONE))),
+            misaligned_before.eq(misaligned),
+            self.empty.eq((command.n == 0) | (rows == 0) | ~(reduces | (flags.d_mode != Mode.NONE))),
         ]
         for index, name in reversed(list(enumerate((*OPERANDS, "result")))):
-            with m.If(misaligned[index]):
+            with m.If(misaligned_before[index]):
                 m.d.comb += self.misaligned_address.eq(command[name])
 
         legal_function = flags.function.as_value().matches(*(function.value for function in Function))
         legal_reduction = flags.reduction.as_value().matches(*(reduction.value for reduction in Reduction))
-        m.d.comb += self.illegal.eq(~(legal_function & legal_reduction))
+        m.d.sync += self.illegal.eq(~(legal_function & legal_reduction))
         return m
 
     @staticmethod

@@ -8,7 +8,7 @@ Beats are requested ahead of time, as far as there is room in the operand reader
 operands have come and there is room for their results. From there on nothing waits.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import ceil_log2
@@ -37,7 +37,7 @@ class VectorEngine(wiring.Component):
 
     Computes `lanes` elements per cycle if every operand is contiguous, or the same for all of a row, and d is contiguous;
     one element per cycle otherwise. Sums of float32 (`Reduction.SUM`) wait for each row's tree, and a random
-    number takes 21 cycles per beat. A command begins when all effects of the one before it are in the scratchpad.
+    number takes 22 cycles per beat. A command begins when all effects of the one before it are in the scratchpad.
 
     Errors: `ILLEGAL_INSTRUCTION` (length contradicts flags), `PARAMETER` (no such function or reduction; info: flags),
     `SCRATCHPAD` (misaligned, or refused by the scratchpad; info: where the operand starts). The engine then stays as it
@@ -103,7 +103,9 @@ class VectorEngine(wiring.Component):
         command, flags = reader.o.payload, reader.o.payload.flags
         m.d.comb += decoder.i.eq(command)
 
-        start = Signal()
+        # What the decoder says belongs to the command on offer from the second cycle on in which it is there.
+        start, decoded = Signal(), Signal()
+        m.d.sync += [decoded.eq(reader.o.valid & ~reader.o.ready), start.eq(0)]
         pc, signal, function = Signal(15), Signal(4), Signal(Function)
         reduction = Signal(Reduction)
         writes, slow = Signal(), Signal()
@@ -170,8 +172,9 @@ class VectorEngine(wiring.Component):
         # Issue.
         results, reductions = Signal(range(beats_under_way + 1)), Signal(range(_ROWS_UNDER_WAY + 1))
         hold, room = Signal(), Signal()
+        # A register: one place is kept for the beat of this cycle.
+        m.d.sync += room.eq((results < beats_under_way - 1) & (reductions < _ROWS_UNDER_WAY - 1))
         m.d.comb += [
-            room.eq((results != beats_under_way) & (reductions != _ROWS_UNDER_WAY)),
             issue.eq(
                 beats.o.valid
                 & readers["a"].available
@@ -297,6 +300,7 @@ class VectorEngine(wiring.Component):
 
         # Beginning, end and errors.
         quiet = ~walker.active & ~beats.o.valid & (results == 0) & (reductions == 0)
+        faulty = Signal(5)
         faults = [
             readers["a"].fault,
             readers["b"].fault,
@@ -306,6 +310,7 @@ class VectorEngine(wiring.Component):
         ]
         error = self.control.error
         running, failed = Signal(), Signal()
+        m.d.sync += faulty.eq(Cat(faults))
         m.d.comb += [self.control.busy.eq(reader.busy | running), self.control.error_valid.eq(failed)]
         with m.If(failed):
             pass
@@ -317,15 +322,20 @@ class VectorEngine(wiring.Component):
             ]
         with m.Elif(running):
             m.d.comb += self.control.signal.eq(signal)
-            for fault, base in reversed(list(zip(faults, bases.values(), strict=True))):
+            for fault, base in reversed(list(zip(faulty, bases.values(), strict=True))):
                 with m.If(fault):
                     m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD), error.pc.eq(pc)]
                     m.d.sync += error.info.eq(base)
-            with m.If(quiet & ~faults[3] & ~faults[4]):
+            with m.If(start):
+                m.d.comb += reader.o.ready.eq(1)
+            with m.Elif(quiet & ~faults[3] & ~faults[4] & ~faulty[3] & ~faulty[4]):
                 m.d.comb += self.control.signal_valid.eq(1)
                 m.d.sync += running.eq(0)
-        with m.Elif(reader.o.valid):
-            m.d.comb += [reader.o.ready.eq(1), self.control.signal.eq(command.signal)]
+        with m.Elif(decoded):
+            m.d.comb += [
+                reader.o.ready.eq(reader.nop | decoder.illegal | decoder.empty | decoder.misaligned),
+                self.control.signal.eq(command.signal),
+            ]
             m.d.sync += [pc.eq(command.pc), signal.eq(command.signal), error.pc.eq(command.pc)]
             with m.If(reader.nop):
                 m.d.comb += self.control.signal_valid.eq(1)
@@ -341,6 +351,5 @@ class VectorEngine(wiring.Component):
                 m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD)]
                 m.d.sync += error.info.eq(decoder.misaligned_address)
             with m.Else():
-                m.d.comb += start.eq(1)
-                m.d.sync += running.eq(1)
+                m.d.sync += [start.eq(1), running.eq(1)]
         return m

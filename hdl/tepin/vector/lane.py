@@ -205,12 +205,12 @@ class Lane(wiring.Component):
         """Cycles from the operand registers to the output of the unit that gives the result."""
         path = FUNCTIONS[function]
         latency = {
-            Source.COPY: 0,
+            Source.COPY: 1,
             Source.FLOOR: self._floor.latency,
             Source.COMPARE: self._compare.latency,
             Source.PRODUCT: self._multiply.latency,
             Source.SUM: self._add.latency,
-            Source.SPECIAL: self._special.latency,
+            Source.SPECIAL: self._special.latency + 1,
         }[path.source]
         chained = path.source == Source.SUM and path.augend == Augend.PRODUCT
         return latency + (self._multiply.latency if chained else 0)
@@ -218,7 +218,7 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         control = self.control
-        a, b, c = Signal(32), Signal(32), Signal(32)
+        a, b, c = (Signal(32, name=name, reset_less=True) for name in "abc")
         with m.If(self.load):
             m.d.sync += [a.eq(control.a.apply(self.a)), b.eq(control.b.apply(self.b))]
         with m.If(self.load_c):
@@ -226,8 +226,8 @@ class Lane(wiring.Component):
 
         # Copy and select.
         a_zero = FLOAT32.decode(a).zero
-        chosen = Signal(32)
-        m.d.comb += chosen.eq(Mux(control.select, Mux(a_zero, c, b), a))
+        chosen = Signal(32, reset_less=True)
+        m.d.sync += chosen.eq(Mux(control.select, Mux(a_zero, c, b), a))
         x = FLOAT32.decode(chosen)
         copied = Mux(x.nan, FLOAT32.nan, Mux(x.zero, Cat(Const(0, 31), x.sign), chosen))
 
@@ -239,7 +239,7 @@ class Lane(wiring.Component):
 
         m.submodules.special = special = self._special
         with m.If(control.source == Source.SPECIAL):  # Otherwise its inputs rest.
-            m.d.comb += [special.i.a.eq(a), special.i.b.eq(b), special.i.operation.eq(control.special)]
+            m.d.sync += [special.i.a.eq(a), special.i.b.eq(b), special.i.operation.eq(control.special)]
 
         m.submodules.random = random = RandomLane()
         m.d.comb += [

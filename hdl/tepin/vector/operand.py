@@ -3,11 +3,12 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.float.convert import IntToFloat
 from tepin.isa import DataType
 from tepin.memory.ports import ReadPort
+from tepin.stream import StreamFifo
 from tepin.vector.buffer import ReservedFifo
 from tepin.vector.walk import AddressGenerator, Operand
 
@@ -49,7 +50,7 @@ class OperandReader(wiring.Component):
         The scratchpad refused an address.
     """
 
-    DEPTH = 16
+    DEPTH = 32
 
     def __init__(self, *, lanes, line_bytes, integers=False):
         self._lanes = lanes
@@ -84,14 +85,16 @@ class OperandReader(wiring.Component):
         # Requests.
         m.submodules.addresses = addresses = AddressGenerator()
         present, per_row, broadcast, pending = Signal(), Signal(), Signal(), Signal()
-        requested = port.request.valid & port.request.ready
+        m.submodules.requests = requests = StreamFifo(shape=32, depth=2)
+        connect(m, requests.o, flipped(port.request))
+        requested = requests.i.valid & requests.i.ready
         m.d.comb += [
             addresses.load.eq(self.load),
             addresses.operand.eq(self.operand),
             addresses.advance.eq(self.advance),
             addresses.last.eq(self.last),
-            port.request.payload.eq(addresses.address),
-            port.request.valid.eq(pending & self.walk),
+            requests.i.payload.eq(addresses.address),
+            requests.i.valid.eq(pending & self.walk),
             self.blocked.eq(pending & ~requested),
             self.fault.eq(port.response_valid & port.fault),
         ]
@@ -111,17 +114,21 @@ class OperandReader(wiring.Component):
         line = port.response[: 32 * lanes]
         m.submodules.buffer = buffer = ReservedFifo(shape=32 * lanes, depth=self.DEPTH)
         if self._integers:
-            words, words_valid = self._convert(m, line, addresses.address[:2])
+            words, words_valid = self._convert(m, line, port.request.payload[:2])
         else:
             words, words_valid = line, port.response_valid
         m.d.comb += [buffer.i.eq(words), buffer.i_valid.eq(words_valid)]
 
         # The next element belongs to the next beat until that is the last one it serves.
-        unclaimed = Signal(range(self.DEPTH + 1))
+        unclaimed, some = Signal(range(self.DEPTH + 1)), Signal()
         claimed = present & self.claim & (~per_row | self.claim_last)
-        m.d.sync += unclaimed.eq(unclaimed + words_valid - claimed)
+        m.d.sync += some.eq(words_valid | (some & ~(claimed & (unclaimed == 1))))
+        with m.If(words_valid & ~claimed):
+            m.d.sync += unclaimed.eq(unclaimed + 1)
+        with m.Elif(claimed & ~words_valid):
+            m.d.sync += unclaimed.eq(unclaimed - 1)
         m.d.comb += [
-            self.available.eq(~present | (unclaimed != 0)),
+            self.available.eq(~present | some),
             buffer.o.ready.eq(present & self.take & (~per_row | self.take_last)),
         ]
         head = data.View(data.ArrayLayout(32, lanes), buffer.o.payload)

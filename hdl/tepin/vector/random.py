@@ -27,19 +27,24 @@ class StepKind(enum.Enum, shape=2):
 
 
 class RandomStep(data.Struct):
-    """A step; `number` is that of the key injection, 0 to 3, or selects the rotation of a round, 0 to 7."""
+    """A step; `number` is that of the key injection, 0 to 3, or selects the rotation of a round, 0 to 7.
+
+    `injection` is the number of the next key injection, if this step is none itself.
+    """
 
     kind: StepKind
     number: 3
+    injection: 2
 
 
 def _schedule():
-    """(kind, number) of every step: a key injection at first, and after every four rounds."""
-    steps = [(StepKind.LOAD, 0), (StepKind.INJECT, 0)]
+    """(kind, number, injection) of every step: a key injection at first, and after every four rounds."""
+    steps = [(StepKind.LOAD, 0, 0), (StepKind.INJECT, 0, 0)]
     for number in range(_ROUNDS):
-        steps.append((StepKind.ROUND, number % 8))
+        injection = number // 4 + 1
+        steps.append((StepKind.ROUND, number % 8, injection % 4))
         if number % 4 == 3:
-            steps.append((StepKind.INJECT, number // 4 + 1))
+            steps.append((StepKind.INJECT, injection, injection))
     return steps
 
 
@@ -49,7 +54,7 @@ class RandomSequencer(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin; the first step is done in the next cycle. Has no effect while `busy`.
+        Begin; the first step is done in the next cycle but one. Has no effect while `busy`.
     busy : Out(1)
         Steps are under way.
     step : Out
@@ -65,22 +70,27 @@ class RandomSequencer(wiring.Component):
     @property
     def latency(self):
         """Cycles from `start` to `done`."""
-        return len(_schedule()) + 1
+        return len(_schedule()) + 2
 
     def elaborate(self, platform):
         m = Module()
         schedule = _schedule()
         position = Signal(range(len(schedule)))
+        last = Signal()  # step, just done
+        m.d.sync += [self.step.kind.eq(StepKind.IDLE), last.eq(0), self.done.eq(last)]
         with m.If(self.busy):
             with m.Switch(position):
-                for index, (kind, number) in enumerate(schedule):
+                for index, (kind, number, injection) in enumerate(schedule):
                     with m.Case(index):
-                        m.d.comb += [self.step.kind.eq(kind), self.step.number.eq(number)]
-        m.d.sync += self.done.eq(0)
+                        m.d.sync += [
+                            self.step.kind.eq(kind),
+                            self.step.number.eq(number),
+                            self.step.injection.eq(injection),
+                        ]
         with m.If(~self.busy):
             m.d.sync += [self.busy.eq(self.start), position.eq(0)]
         with m.Elif(position == len(schedule) - 1):
-            m.d.sync += [self.busy.eq(0), self.done.eq(1)]
+            m.d.sync += [self.busy.eq(0), last.eq(1)]
         with m.Else():
             m.d.sync += position.eq(position + 1)
         return m
@@ -107,12 +117,15 @@ class RandomLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x1 = Signal(32)
+        x1 = Signal(32, reset_less=True)
         step = self.step
         keys = [self.key[0], self.key[1], self.key[0] ^ self.key[1] ^ Const(_PARITY, 32)]
         injections = range(_ROUNDS // 4 + 1)
         key0 = Array(keys[number % 3] for number in injections)[step.number[:2]]
-        key1 = Array(keys[(number + 1) % 3] for number in injections)[step.number[:2]]
+        # What the next injection adds to the second word is known a step before.
+        increment = Signal(32, reset_less=True)
+        seconds = [(keys[(number + 1) % 3] + number)[:32] for number in injections]
+        m.d.sync += increment.eq(Array(seconds)[step.injection])
 
         # In every step the first word becomes a sum; only what is added differs.
         load, inject = step.kind == StepKind.LOAD, step.kind == StepKind.INJECT
@@ -129,7 +142,7 @@ class RandomLane(wiring.Component):
             with m.Case(StepKind.LOAD):
                 m.d.sync += x1.eq(0)
             with m.Case(StepKind.INJECT):
-                m.d.sync += x1.eq(x1 + key1 + step.number)
+                m.d.sync += x1.eq(x1 + increment)
             with m.Case(StepKind.ROUND):
                 m.d.sync += x1.eq(rotated ^ total)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tepin.isa import DataType
 from tepin.memory.ports import WritePort
+from tepin.stream import StreamFifo
 from tepin.vector.buffer import ReservedFifo
 from tepin.vector.walk import AddressGenerator, Operand, beat_layout
 
@@ -92,16 +93,23 @@ class ElementWriter(wiring.Component):
         m.submodules.addresses = addresses = AddressGenerator()
         request = self.port.request
         place = addresses.address[:2]
+        write = data.StructLayout({"address": 32, "data": 32 * lanes, "mask": 4 * lanes})
+        m.submodules.writes = writes = StreamFifo(shape=write, depth=2)
         m.d.comb += [
             addresses.load.eq(self.load),
             addresses.operand.eq(self.operand),
-            addresses.advance.eq(self.done),
+            addresses.advance.eq(buffer.o.valid & buffer.o.ready),
             addresses.last.eq(head.last),
-            request.valid.eq(buffer.o.valid),
-            request.payload.address.eq(addresses.address),
-            request.payload.data.eq((head.data << (place << 3))[: 32 * lanes]),
-            request.payload.mask.eq((head.mask << place)[: 4 * lanes]),
-            buffer.o.ready.eq(request.ready),
+            writes.i.valid.eq(buffer.o.valid),
+            writes.i.payload.address.eq(addresses.address),
+            writes.i.payload.data.eq((head.data << (place << 3))[: 32 * lanes]),
+            writes.i.payload.mask.eq((head.mask << place)[: 4 * lanes]),
+            buffer.o.ready.eq(writes.i.ready),
+            request.valid.eq(writes.o.valid),
+            writes.o.ready.eq(request.ready),
+            request.payload.address.eq(writes.o.payload.address),
+            request.payload.data.eq(writes.o.payload.data),
+            request.payload.mask.eq(writes.o.payload.mask),
             self.done.eq(request.valid & request.ready),
             self.fault.eq(self.port.fault),
         ]

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from tepin.float.add import FloatAdd
+from tepin.float.pipeline import stage
 from tepin.vector.reduce import reducer_ports
 
 __all__ = ["SumReducer"]
@@ -22,16 +23,17 @@ _PARTIALS = 64
 class _PartialSums(wiring.Component):
     """The partial sums of one lane, and the adder that works on them.
 
-    Every cycle may add: partial `slot` and either `addend` or, with `fold`, partial `other_slot`. The sum is written to
-    partial `slot` after `latency` cycles if `enable` was high.
+    Every cycle may add: partial `slot` and either `addend`, or with `fold` partial `other_slot`, or with `cross` what
+    `neighbour` is in the next cycle. The sum is written to partial `slot` after `latency` cycles if `enable` was high.
 
     Members
     -------
     clear : In(1)
         All partials are +0 from the next cycle on.
-    enable, slot, fold, other_slot, addend : In
+    enable, slot, fold, other_slot, cross, addend : In
+    neighbour : In(32)
     head : Out(32)
-        Partial `slot`, as it is.
+        Partial `slot` of the last cycle, as it is.
     sum : Out(32)
         The sum that is being written.
     """
@@ -46,6 +48,8 @@ class _PartialSums(wiring.Component):
                 "slot": In(range(depth)),
                 "fold": In(1),
                 "other_slot": In(range(depth)),
+                "cross": In(1),
+                "neighbour": In(32),
                 "addend": In(32),
                 "head": Out(32),
                 "sum": Out(32),
@@ -55,26 +59,37 @@ class _PartialSums(wiring.Component):
     @property
     def latency(self):
         """Cycles from the operands of an addition to its sum."""
-        return self._add.latency
+        return self._add.latency + 2
 
     def elaborate(self, platform):
         m = Module()
+        asked = stage(
+            m,
+            "asked",
+            slot=self.slot,
+            other_slot=self.other_slot,
+            fold=self.fold,
+            cross=self.cross,
+            addend=self.addend,
+        )
         m.submodules.memory = memory = Memory(shape=32, depth=self._depth, init=[])
         write_port = memory.write_port()
         own, other = memory.read_port(domain="comb"), memory.read_port(domain="comb")
         written = Signal(self._depth)  # Others are +0.
         m.d.comb += [
-            own.addr.eq(self.slot),
-            other.addr.eq(self.other_slot),
-            self.head.eq(Mux(written.bit_select(self.slot, 1), own.data, 0)),
+            own.addr.eq(asked.slot),
+            other.addr.eq(asked.other_slot),
+            self.head.eq(Mux(written.bit_select(asked.slot, 1), own.data, 0)),
         ]
         m.submodules.add = add = self._add
-        second = Mux(written.bit_select(self.other_slot, 1), other.data, 0)
-        m.d.comb += [
-            add.i.a.eq(self.head),
-            add.i.b.eq(Mux(self.fold, second, self.addend)),
-            self.sum.eq(add.o),
-        ]
+        second = Mux(written.bit_select(asked.other_slot, 1), other.data, 0)
+        operands = stage(
+            m,
+            "operands",
+            a=self.head,
+            b=Mux(asked.fold, second, Mux(asked.cross, self.neighbour, asked.addend)),
+        )
+        m.d.comb += [add.i.a.eq(operands.a), add.i.b.eq(operands.b), self.sum.eq(add.o)]
 
         enable, slot = self.enable, self.slot
         for cycle in range(self.latency):
@@ -94,7 +109,7 @@ class SumReducer(wiring.Component):
     """Sums the elements of a row.
 
     Beats come at least `interval` cycles apart, and after the last of a row none until the sum is there, which takes about
-    64 / lanes cycles for the tree and seven times the latency of an adder.
+    64 / lanes cycles for the tree and seven times the latency of an addition, 9 cycles.
 
     Parameters
     ----------
@@ -144,14 +159,14 @@ class SumReducer(wiring.Component):
                 partial.slot.eq(Mux(fold | cross, position, element[lane_bits:])),
                 partial.fold.eq(fold),
                 partial.other_slot.eq(position + half),
+                partial.cross.eq(cross),
                 partial.addend.eq(self.i[lane]),
             ]
-            with m.If(cross):
-                with m.Switch(level):
-                    for number, distance in enumerate(across, start=len(in_lane)):
-                        if lane + distance < lanes:
-                            with m.Case(number):
-                                m.d.comb += partial.addend.eq(partials[lane + distance].head)
+            with m.Switch(level):
+                for number, distance in enumerate(across, start=len(in_lane)):
+                    if lane + distance < lanes:
+                        with m.Case(number):
+                            m.d.comb += partial.neighbour.eq(partials[lane + distance].head)
         m.d.comb += self.o.value.eq(partials[0].sum)
 
         final = level == len(in_lane) + len(across) - 1

@@ -46,7 +46,9 @@ class AddressGenerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        beat_stride, row_stride, row = Signal(32), Signal(32), Signal(32)
+        beat_stride, row_stride, row = (
+            Signal(32, name=name, reset_less=True) for name in ("beat_stride", "row_stride", "row")
+        )
         next_row = Signal(32)
         m.d.comb += next_row.eq(row + row_stride)
         with m.If(self.load):
@@ -99,7 +101,9 @@ class BeatWalker(wiring.Component):
         m = Module()
         lanes, lane_bits = self._lanes, ceil_log2(self._lanes)
         # Both counters hold one less than what is left, so that the end is a comparison with zero.
-        length, left, rows_left = Signal(32), Signal(32), Signal(32)
+        length, left, rows_left = (
+            Signal(32, name=name, reset_less=True) for name in ("length", "left", "rows_left")
+        )
         slow = Signal()
         lane = Signal(lane_bits)
 

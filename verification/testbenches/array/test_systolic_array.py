@@ -25,7 +25,7 @@ def test_systolic_array(rows, columns, activation_width, architecture):
         SystolicArray(**arguments, tag=TAG_WIDTH, architecture=architecture),
         top="systolic_array",
         test_module=__name__,
-        parameters={**arguments, "latency": rows + (5 if architecture == "ecp5-model" else 3)},
+        parameters={**arguments, "latency": rows + 4},
     )
 
 

@@ -211,7 +211,7 @@ async def watchdog_ends_every_wait(dut):
             ([vector, END], 1, busy),
             ([ScalarInstruction(ScalarOp.FLUSH), END], 0, 0),
             ([PUSH] * (PARAMETERS["tokens"] + 2) + [END], PARAMETERS["tokens"], 0),
-            ([vector] * (PARAMETERS["queue_words"] + 9) + [END], PARAMETERS["queue_words"] + 2, busy),
+            ([vector] * (PARAMETERS["queue_words"] + 9) + [END], PARAMETERS["queue_words"] + 3, busy),
         ):
             assert await bench.run(encode(program)) == (ErrorCode.TIMEOUT, pc, info), program[-2]
             assert await bench.counter("CYCLES") >= limit

@@ -242,14 +242,14 @@ async def cycles(bench, instructions):
 async def cycles_per_instruction(dut):
     bench = await Bench.start(dut)
     for instruction, expected in (
-        (ScalarInstruction(ScalarOp.ADD, rd=1, rs=2, rt=3), 2),
-        (ScalarInstruction(ScalarOp.ADD, rd=1, immediate=3), 3),
-        (ScalarInstruction(ScalarOp.MUL, rd=1, rs=2, rt=3), 6),
-        (ScalarInstruction(ScalarOp.BNE, rd=1, rs=1, immediate=3), 3),
-        (ScalarInstruction(ScalarOp.LOAD, rd=1, rt=0), 5),
+        (ScalarInstruction(ScalarOp.ADD, rd=1, rs=2, rt=3), 3),
+        (ScalarInstruction(ScalarOp.ADD, rd=1, immediate=3), 4),
+        (ScalarInstruction(ScalarOp.MUL, rd=1, rs=2, rt=3), 7),
+        (ScalarInstruction(ScalarOp.BNE, rd=1, rs=1, immediate=3), 4),
+        (ScalarInstruction(ScalarOp.LOAD, rd=1, rt=0), 7),
         (ScalarInstruction(ScalarOp.STORE, rd=1, rt=0), 4),
-        (ScalarInstruction(ScalarOp.PUSH, rs=1), 2),
-        (ScalarInstruction(ScalarOp.SIGNAL, rd=1), 2),
+        (ScalarInstruction(ScalarOp.PUSH, rs=1), 3),
+        (ScalarInstruction(ScalarOp.SIGNAL, rd=1), 3),
     ):
         # The first instruction waits for nothing: `count` of them must take `count` times as long.
         assert await cycles(bench, [instruction] * 10) == 10 * expected, instruction
@@ -258,7 +258,7 @@ async def cycles_per_instruction(dut):
         ScalarInstruction(ScalarOp.ADD, rd=1, immediate=11),
         ScalarInstruction(ScalarOp.DBNZ, rd=1, immediate=2),
     ]
-    assert await cycles(bench, loop) == 3 + 10 * 4 + 3
+    assert await cycles(bench, loop) == 4 + 10 * 6 + 4
     # Commands take one cycle per word to issue. FAIL ends the program without waiting for the engine.
     fields = {"memory": Operand(0, 1), "length": Operand(0, 1)}
     command = CommandInstruction(Engine.WEIGHTS, EngineOp.RUN, 0, 0, 0, fields)

@@ -11,6 +11,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from tepin.control.engine import EngineError
+from tepin.control.supervisor import Supervisor
 from tepin.isa import Engine
 from tepin.memory.ports import ReadPort
 from tepin_testbench import options, runner
@@ -109,11 +110,11 @@ class Bench:
         assert not self.errors, self.errors
 
     async def reset(self):
-        """Resets the design, and its partners with it; memories stay."""
+        """Resets the design, and its partners with it; memories stay. As long as in the chip, for late answers to pass."""
         self.dut.rst.value = 1
         for queue in (*self.queues.values(), *self.expected.values(), *self.signals.values()):
             queue.clear()
-        for _ in range(3):
+        for _ in range(Supervisor.RESET_CYCLES):
             await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
         self._total = dict(self.moved)

@@ -74,7 +74,7 @@ def test_every_instruction(op, rng):
 
 def test_multiplier(rng):
     dut = Multiplier()
-    latency = 4
+    latency = 5
 
     async def testbench(ctx):
         for _, a, b in operands(rng, 100):

@@ -44,7 +44,7 @@ def test_passes_add_up(columns, accumulator_rows, large, rng):
             for row in range(accumulator_rows):
                 for column in range(columns):
                     ctx.set(dut.read, {"bank": bank, "row": row, "column": column})
-                    await ctx.tick().repeat(2)
+                    await ctx.tick().repeat(3)
                     assert ctx.get(dut.o) == values[bank][row][column]
 
     simulate(dut, run, cycles=20_000)

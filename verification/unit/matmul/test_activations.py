@@ -6,6 +6,7 @@ import pytest
 
 from tepin.isa import ActivationType
 from tepin.matmul.activations import ActivationReader
+from tepin.memory.ports import ReadPort
 from tepin_testbench.pysim import simulate
 
 MEMORY = 1 << 12
@@ -86,7 +87,7 @@ def test_passes(rows, line_bytes, activation_width, pause, rng):
 
     async def serve(ctx):
         port = dut.scratchpad
-        under_way.append(None)
+        under_way.extend([None] * (ReadPort.LATENCY - 1))
         while True:
             ready = rng.random() >= pause
             ctx.set(port.request.ready, ready)

@@ -95,9 +95,11 @@ def test_word_waits_for_its_request():
         assert not ctx.get(dut.i[0].ready)
         ctx.set(dut.i_requests.valid, 1)
         ctx.set(dut.i_requests.payload, {"size": 3, "last": 0})
-        assert ctx.get(dut.i[0].ready)
+        assert not ctx.get(dut.i[0].ready)
         await ctx.tick()
+        assert ctx.get(dut.i[0].ready)
         ctx.set(dut.i_requests.payload, {"size": 1, "last": 0})
+        await ctx.tick()
         assert not ctx.get(dut.i[0].ready)
         await ctx.tick()
         assert ctx.get(dut.o.payload.bytes) & 255 == 4
