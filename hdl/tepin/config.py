@@ -181,7 +181,7 @@ PRESETS = {
     ),
     "sim": ChipConfig(),
     "board": ChipConfig(
-        rows=8, columns=8, lanes=2, port_width=16, scratchpad_bytes=32768, weight_fifo_bytes=4096,
+        rows=8, columns=8, lanes=2, port_width=16, scratchpad_bytes=65536, weight_fifo_bytes=4096,
         program_words=4096,
     ),
     "asic": ChipConfig(

@@ -17,7 +17,7 @@ from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY, reference, rtl
 from verification.testbenches.system.bench import CONFIG, PART, twin
 
-_BOARD = "board,scratchpad_bytes=65536"  # the demo model needs that much
+_BOARD = "board"
 
 _SIZES = {"n_layers": 1, "dim": 16, "hidden_dim": 16, "n_heads": 2, "n_kv_heads": 1, "vocab_size": 20}
 

@@ -39,10 +39,10 @@ def test_expected_primitives_follow_the_configuration():
         return sum(expected_primitives(parse_config(text)).values(), Primitives())
 
     board = total("board")
-    assert board == Primitives(110, 39)  # as synthesised
+    assert board == Primitives(110, 55)  # as synthesised
     assert total("board,rows=4").dsps == board.dsps - 32
     assert total("board,lanes=4") == board + Primitives(2 * 17, 2 * 2)
-    assert total("board,scratchpad_bytes=65536").block_rams == board.block_rams + 16
+    assert total("board,scratchpad_bytes=131072").block_rams == board.block_rams + 32
     assert total("board,weight_fifo_bytes=8192").block_rams == board.block_rams + 2
 
 
