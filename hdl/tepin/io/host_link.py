@@ -65,6 +65,7 @@ class _State:
         # The request under way.
         self.position = Signal(16)  # bytes done
         self.word = Signal(32)
+        self.loaded = Signal(8)  # what was read from the buffer
         self.left = Signal(2)  # bytes of `word` to store behind the present one
         self.final = Signal()  # `word` is the last of the answer
         self.source = Signal(_Source)
@@ -147,7 +148,8 @@ class HostLink(Component):
         connect(m, access.memory, flipped(self.memory))
 
         state = _State()
-        m.d.comb += checksum.i.payload.eq(state.word[:8])
+        m.d.comb += [checksum.i.payload.eq(state.word[:8]), read.en.eq(0)]
+        m.d.sync += state.loaded.eq(read.data)  # two cycles behind `read.en`
         with m.FSM():
             self._elaborate_receive(m, state, receiver.o, write)
             self._elaborate_check(m, state, checksum)
@@ -329,11 +331,13 @@ class HostLink(Component):
         to_registers = Signal()
         m.d.comb += to_registers.eq(state.header.code == Request.WRITE_REGISTERS)
         with m.State("FETCH"):
-            m.d.comb += read.addr.eq(Cat(state.position[:8], _Page.REQUEST))
+            m.d.comb += [read.en.eq(1), read.addr.eq(Cat(state.position[:8], _Page.REQUEST))]
+            m.next = "FETCHING"
+        with m.State("FETCHING"):
             m.next = "FETCHED"
         with m.State("FETCHED"):
             m.d.sync += [
-                state.word.eq(Cat(state.word[8:], read.data)),
+                state.word.eq(Cat(state.word[8:], state.loaded)),
                 state.position.eq(state.position + 1),
             ]
             m.next = "FETCH"
@@ -379,20 +383,21 @@ class HostLink(Component):
                 with m.If(empty):
                     m.next = "RECEIVE"
         with m.State("LOAD"):
-            m.d.comb += read.addr.eq(Cat(state.position[:8], state.answer_page))
+            m.d.comb += [read.en.eq(1), read.addr.eq(Cat(state.position[:8], state.answer_page))]
             m.d.sync += state.position.eq(state.position + 1)
+            m.next = "LOADED"
+        with m.State("LOADED"):
+            m.d.sync += state.final.eq(state.position == state.answer_bytes)
             m.next = "SEND"
         with m.State("SEND"):
-            last = state.position == state.answer_bytes
             m.d.comb += [
-                read.en.eq(0),  # holds the byte
                 body.valid.eq(1),
-                body.payload.data.eq(read.data),
-                body.payload.last.eq(last),
+                body.payload.data.eq(state.loaded),
+                body.payload.last.eq(state.final),
             ]
             with m.If(body.ready):
                 m.next = "LOAD"
-                with m.If(last):
+                with m.If(state.final):
                     m.next = "RECEIVE"
 
 
