@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from amaranth.hdl import UnusedElaboratable
 
-from tepin_testbench import options
+from tepin_testbench import gates, options
 
 SEED = 20260101
 
@@ -32,6 +32,9 @@ def pytest_addoption(parser):
         default=options.SIMULATORS[0],
         help="simulator of the cocotb tests",
     )
+    group.addoption(
+        "--gates", choices=gates.FAMILIES, help="run the cocotb tests on netlists for an FPGA of this family"
+    )
     group.addoption("--slow", action="store_true", help="run the tests marked slow, too")
 
 
@@ -46,6 +49,7 @@ def pytest_configure(config):
         os.environ[options.WAVES] = str(Path(waves).absolute())
     os.environ[options.SEED] = str(seed)
     os.environ[options.SIMULATOR] = config.getoption("--sim")
+    os.environ[options.GATES] = config.getoption("--gates") or ""
     # A component whose constructor raises is never elaborated, and that is what the test wants. Amaranth warns
     # when Python frees the object, which may be after the last test.
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
@@ -79,6 +83,8 @@ def _command(item):
     words = ["scripts/test", item.nodeid, "--seed", str(item.config.getoption("--seed"))]
     if item.config.getoption("--sim") != options.SIMULATORS[0]:
         words += ["--sim", item.config.getoption("--sim")]
+    if item.config.getoption("--gates"):
+        words += ["--gates", item.config.getoption("--gates")]
     if item.get_closest_marker("slow"):
         words.append("--slow")
     return shlex.join(words)

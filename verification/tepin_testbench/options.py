@@ -6,11 +6,23 @@ import os
 
 import numpy as np
 
-__all__ = ["SEED", "SIMULATOR", "SIMULATORS", "WAVES", "seed", "simulator", "waves", "generator"]
+__all__ = [
+    "GATES",
+    "SEED",
+    "SIMULATOR",
+    "SIMULATORS",
+    "WAVES",
+    "gates",
+    "seed",
+    "simulator",
+    "waves",
+    "generator",
+]
 
 SEED = "TEPIN_SEED"
 SIMULATOR = "TEPIN_SIM"
 WAVES = "TEPIN_WAVES"
+GATES = "TEPIN_GATES"
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -28,6 +40,11 @@ def simulator():
 def waves():
     """The file that waveforms go to, or None."""
     return os.environ.get(WAVES) or None
+
+
+def gates():
+    """The FPGA family that designs are synthesised for before they are simulated, or None."""
+    return os.environ.get(GATES) or None
 
 
 def generator(*names):

@@ -23,7 +23,7 @@ from unittest import mock
 from cocotb_tools import runner as cocotb_runner
 
 from tepin import verilator, verilog
-from tepin_testbench import mutants, options
+from tepin_testbench import gates, mutants, options
 
 __all__ = ["run_cocotb", "parameters", "ports"]
 
@@ -57,6 +57,8 @@ def run_cocotb(
     text=None,
     extra_sources=(),
     extra_env=None,
+    family=None,
+    part=None,
     sim=None,
     waves=None,
 ):
@@ -82,6 +84,12 @@ def run_cocotb(
         Verilog of the modules that the design instantiates and does not contain.
     extra_env : mapping from str to str, optional
         Further environment variables for the simulation.
+    family : str, optional
+        One of `tepin_testbench.gates.FAMILIES`: the design is synthesised for it, and the netlist is simulated. The one of
+        the command line by default, which is none.
+    part : str, optional
+        Instance in the top module that becomes a netlist; the rest, which then is testbench, stays as it is. By default,
+        all of the design does.
     sim : str, optional
         `"verilator"` or `"icarus"`; the one of the command line by default.
     waves : path, optional
@@ -100,7 +108,9 @@ def run_cocotb(
     if sim == "icarus" and waves and Path(waves).suffix != ".fst":
         raise ValueError(f"Icarus writes waveforms as .fst, not {Path(waves).suffix}")
     port_list = verilog.ports(component, port_names)
-    text = text or verilog.convert(component, name=top, port_names=port_names)
+    family = family or options.gates()
+    device = gates.DEVICES[family] if family else None
+    text = text or verilog.convert(component, name=top, port_names=port_names, device=device)
     environment = {
         options.SEED: str(options.seed()),
         PARAMETERS: json.dumps(dict(parameters or {})),
@@ -109,13 +119,17 @@ def run_cocotb(
     }
     with tempfile.TemporaryDirectory(prefix="tepin-") as scratch:
         mutant = mutants.replacement(text, top)
+        source = text if mutant is None else mutant
         extra = {Path(path).name: Path(path).read_text() for path in extra_sources}
+        if family:
+            source = gates.synthesise(source, top, part)
+            extra[f"{family}_cells.v"] = gates.cell_models(source)
         if mutant is None:
-            build = _cached_build(text, extra, top, sim, waves)
+            build = _cached_build(source, extra, top, sim, waves)
         else:
             build = Path(scratch) / "build"
             build.mkdir()
-            _build(build, mutant, extra, top, sim, waves)
+            _build(build, source, extra, top, sim, waves)
         _simulate(build, Path(scratch) / "run", top, sim, waves, test_module, test_filter, environment)
 
 
