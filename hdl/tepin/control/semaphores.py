@@ -15,7 +15,7 @@ class Semaphores(Component):
 
     Any number of signals may come in one cycle, also for the same semaphore. A wait transfers when the semaphore was
     above zero, and decrements it; of several clients that wait for the same one, the first in the order of the clients
-    passes. A wait takes two cycles, and transfers in the third cycle after that of its signal at the earliest.
+    passes. A wait takes two cycles, and transfers in the second cycle after that of its signal at the earliest.
 
     Parameters
     ----------
@@ -49,8 +49,11 @@ class Semaphores(Component):
     def elaborate(self, platform):
         m = Module()
         counts = [Signal(range(SEMAPHORE_MAXIMUM + 1), name=f"count_{n}") for n in range(SEMAPHORE_COUNT)]
+        gains = [Signal(range(self._clients + 1), name=f"gain_{n}") for n in range(SEMAPHORE_COUNT)]
         above_zero = Signal(SEMAPHORE_COUNT)
-        m.d.comb += above_zero.eq(Cat(1, *(count != 0 for count in counts[1:])))
+        m.d.comb += above_zero.eq(
+            Cat(1, *(Cat(count, gain).any() for count, gain in zip(counts[1:], gains[1:], strict=True)))
+        )
 
         # `passing` is a register: who has it set passes in this cycle. Who is behind somebody who waits for the same
         # semaphore, or passes just now, has to wait.
@@ -70,15 +73,14 @@ class Semaphores(Component):
         # The signals of a cycle are counted in the next one.
         exceeded = Signal(SEMAPHORE_COUNT)
         for number in range(1, SEMAPHORE_COUNT):
-            gains = [
+            signalled = [
                 self.signal_valid[client] & (self.signals[client] == number)
                 for client in range(self._clients)
             ]
             loss = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients)).any()
-            gain = Signal(range(self._clients + 1), name=f"gain_{number}")
             total = Signal(12, name=f"total_{number}")
-            m.d.sync += gain.eq(sum(gains))
-            m.d.comb += total.eq(counts[number] + (gain - loss))
+            m.d.sync += gains[number].eq(sum(signalled))
+            m.d.comb += total.eq(counts[number] + (gains[number] - loss))
             m.d.sync += [counts[number].eq(total), exceeded[number].eq(total > SEMAPHORE_MAXIMUM)]
 
         m.d.sync += self.overflow.eq(exceeded.any())

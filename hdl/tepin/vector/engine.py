@@ -103,9 +103,19 @@ class VectorEngine(wiring.Component):
         command, flags = reader.o.payload, reader.o.payload.flags
         m.d.comb += decoder.i.eq(command)
 
-        # What the decoder says belongs to the command on offer from the second cycle on in which it is there.
+        # What the decoder says belongs to the command on offer from the second cycle on in which it is there, and one more
+        # cycle later it is known that there is something to compute: in most cases while the command before it runs.
         start, decoded = Signal(), Signal()
-        m.d.sync += [decoded.eq(reader.o.valid & ~reader.o.ready), start.eq(0)]
+        good, running, failed = Signal(), Signal(), Signal()
+        m.d.sync += [
+            decoded.eq(reader.o.valid & ~reader.o.ready),
+            good.eq(
+                decoded
+                & ~reader.o.ready
+                & ~(reader.nop | decoder.illegal | decoder.empty | decoder.misaligned)
+            ),
+        ]
+        m.d.comb += start.eq(good & ~running & ~failed)
         pc, signal, function = Signal(15), Signal(4), Signal(Function)
         reduction = Signal(Reduction)
         writes, slow = Signal(), Signal()
@@ -309,7 +319,6 @@ class VectorEngine(wiring.Component):
             reduction_writer.fault,
         ]
         error = self.control.error
-        running, failed = Signal(), Signal()
         m.d.sync += faulty.eq(Cat(faults))
         m.d.comb += [self.control.busy.eq(reader.busy | running), self.control.error_valid.eq(failed)]
         with m.If(failed):
@@ -326,9 +335,7 @@ class VectorEngine(wiring.Component):
                 with m.If(fault):
                     m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD), error.pc.eq(pc)]
                     m.d.sync += error.info.eq(base)
-            with m.If(start):
-                m.d.comb += reader.o.ready.eq(1)
-            with m.Elif(quiet & ~faults[3] & ~faults[4] & ~faulty[3] & ~faulty[4]):
+            with m.If(quiet & ~faults[3] & ~faults[4] & ~faulty[3] & ~faulty[4]):
                 m.d.comb += self.control.signal_valid.eq(1)
                 m.d.sync += running.eq(0)
         with m.Elif(decoded):
@@ -350,6 +357,7 @@ class VectorEngine(wiring.Component):
             with m.Elif(decoder.misaligned):
                 m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD)]
                 m.d.sync += error.info.eq(decoder.misaligned_address)
-            with m.Else():
-                m.d.sync += [start.eq(1), running.eq(1)]
+            with m.Elif(good):
+                m.d.comb += reader.o.ready.eq(1)
+                m.d.sync += running.eq(1)
         return m

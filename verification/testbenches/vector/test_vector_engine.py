@@ -329,10 +329,10 @@ async def test_cycles(dut):
     rows = {"n": 64, "rows": 8}
     plain = {"a": v(0), "b": v(512), "d": v(1024)}
     cases = {
-        "MUL n=1": (Command(Function.MUL, **plain), 1, 19),
-        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 16),
-        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 19),
-        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 26),
+        "MUL n=1": (Command(Function.MUL, **plain), 1, 18),
+        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 14),
+        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 18),
+        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 25),
         "MAX of 8 x 64": (Command(a=v(0), **rows, reduction=Reduction.MAX, result=4032), 512, 22),
         "EXPM, FIXED_SUM of 8 x 64": (
             Command(
