@@ -86,7 +86,7 @@ def run_cocotb(
         Further environment variables for the simulation.
     family : str, optional
         One of `tepin_testbench.gates.FAMILIES`: the design is synthesised for it, and the netlist is simulated. The one of
-        the command line by default, which is none.
+        the command line by default, which is none; `""` for none in any case.
     part : str, optional
         Instance in the top module that becomes a netlist; the rest, which then is testbench, stays as it is. By default,
         all of the design does.
@@ -108,7 +108,7 @@ def run_cocotb(
     if sim == "icarus" and waves and Path(waves).suffix != ".fst":
         raise ValueError(f"Icarus writes waveforms as .fst, not {Path(waves).suffix}")
     port_list = verilog.ports(component, port_names)
-    family = family or options.gates()
+    family = options.gates() if family is None else family
     device = gates.DEVICES[family] if family else None
     text = text or verilog.convert(component, name=top, port_names=port_names, device=device)
     environment = {
