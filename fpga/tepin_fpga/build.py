@@ -115,7 +115,7 @@ def _build(board, config, pll, directory, seed, say, expected):
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
     ports = verilog.ports(system)
     (directory / f"{TOP}.v").write_text(top_verilog(board, ports, pll))
-    (directory / f"{SYSTEM}.v").write_text(verilog.convert(system, name=SYSTEM))
+    (directory / f"{SYSTEM}.v").write_text(verilog.convert(system, name=SYSTEM, device=board.device))
 
     flow.synthesise(
         directory,

@@ -118,7 +118,8 @@ def measure_block(
     harness = Harness(block)
     with tempfile.TemporaryDirectory(prefix="tepin-block-") as scratch:
         directory = Path(scratch)
-        (directory / f"{_MODULE}.v").write_text(verilog.convert(harness, name=_MODULE))
+        text = verilog.convert(harness, name=_MODULE, device=device)
+        (directory / f"{_MODULE}.v").write_text(text)
         start = time.monotonic()
         flow.synthesise(directory, [f"{_MODULE}.v"], top=_MODULE, device=device, say=say)
         report = flow.route(
