@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks as netlists for an ECP5: array, vector engine, DMA and a queue pass the tests that their sources pass.
+"""Blocks as netlists for an ECP5: array, vector engine, DMA and a queue run the tests that their sources pass.
 
 What is simulated is the output of Yosys, with models of the cells (`tepin_testbench.gates`). The tests themselves are
 those of the blocks' own testbenches.
