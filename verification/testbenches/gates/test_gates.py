@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks as netlists for an ECP5: array, vector engine, DMA and a queue run the tests that their sources pass.
+"""Blocks as netlists for an ECP5: array, vector engine and a queue run the tests that their sources pass.
 
 What is simulated is the output of Yosys, with models of the cells (`tepin_testbench.gates`). The tests themselves are
 those of the blocks' own testbenches.
@@ -7,14 +7,10 @@ those of the blocks' own testbenches.
 
 import pytest
 
-from tepin.dma.engine import DmaEngine
 from tepin.matmul.array import SystolicArray
 from tepin.stream import StreamFifo
 from tepin_testbench.runner import run_cocotb
 from verification.testbenches.array import test_systolic_array as array
-from verification.testbenches.dma import test_errors as dma_errors
-from verification.testbenches.dma import test_moves as dma_moves
-from verification.testbenches.dma.configurations import SHAPES
 from verification.testbenches.stream import test_stream_fifo as fifo
 from verification.testbenches.vector import test_vector_engine as vector
 from verification.testbenches.vector.bench import VectorBench
@@ -52,17 +48,4 @@ def test_vector_engine():
         parameters=config,
         family=FAMILY,
         part="engine",
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("tests", [dma_moves, dma_errors], ids=["moves", "errors"])
-def test_dma(tests):
-    settings = SHAPES["narrow"]
-    run_cocotb(
-        DmaEngine(**settings),
-        top="dma",
-        test_module=tests.__name__,
-        parameters={**settings, "shape": "narrow"},
-        family=FAMILY,
     )
