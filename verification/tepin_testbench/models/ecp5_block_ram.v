@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The block RAM of an ECP5, 18 kbit, in the modes that synthesis uses: no output registers, synchronous reset, ports of 1, 2,
-// 4, 9 or 18 bits, or port A writing and port B reading 36. Lattice FPGA-TN-02204. Both ports in one clock domain.
+// 4, 9 or 18 bits, or port A writing and port B reading 36. Both ports in one clock domain. From how Yosys maps to it; the guide,
+// Lattice FPGA-TN-02204, was not at hand.
 //
-// What the guide calls undefined is noise here: a word that one port reads while the other writes it, and one that both
+// What cannot be relied upon is noise here: a word that one port reads while the other writes it, and one that both
 // write at once. So is the output under an asynchronous reset: synthesis chooses that mode for ports without a reset, and
 // ties it low. Other modes that are not modelled are not compiled.
 //

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The 18 x 18 multiplier of an ECP5, in the modes that the netlists of this repository use: operands and product each
-// either registered by CLK0 or not, operands signed or not. Lattice FPGA-TN-02205.
+// either registered by CLK0 or not, operands signed or not. From how Yosys maps to it; the guide, Lattice FPGA-TN-02205, was not at hand.
 //
 // Clock enables, resets and the shift chains have no ports here, because no netlist may connect them: one that does
 // is not compiled. An unconnected clock enable is on, an unconnected reset off. C belongs to the pre-adder of
