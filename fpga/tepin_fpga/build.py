@@ -110,7 +110,10 @@ def _build(board, config, pll, directory, seed, say, expected):
     check_fits({"MULT18X18D": total.dsps, "DP16KD": total.block_rams}, DEVICES[board.device])
     say(f"{board.title}: {float(pll.output_hz) / 1e6:g} MHz, {config.describe()} hash={config.hash:08x}")
     say("generating Verilog")
-    system = board.system(config, round(pll.output_hz))
+    try:
+        system = board.system(config, round(pll.output_hz))
+    except ValueError as error:
+        raise UserError(f"{board.name}: {error}") from None
     # To learn the ports, a component is made that is then not elaborated; Amaranth notices when Python frees it.
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
     ports = verilog.ports(system)

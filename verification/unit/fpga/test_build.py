@@ -151,6 +151,14 @@ def test_what_cannot_fit_is_told_at_once(capsys, monkeypatch, tmp_path):
     assert snapshot(tmp_path) == {}
 
 
+def test_a_chip_that_does_not_go_with_the_memory(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(tepin_fpga.flow, "synthesise", lambda *a, **k: pytest.fail("the work began"))
+    status, out, err = outcome(capsys, "build", "ulx3s-85f", "--config", "tiny", "-o", tmp_path / "out")
+    assert (status, out) == (2, "")
+    assert "tepin: error: ulx3s-85f: The chip's memory port has 32 bits, the SDRAM 16" in err
+    assert snapshot(tmp_path) == {}
+
+
 def test_other_failures_leave_nothing(capsys, monkeypatch, tools, tmp_path):
     monkeypatch.setattr(tepin_fpga.flow, "pack", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     assert outcome(capsys, "build", NAME, "-o", tmp_path / "out")[0] == 130
