@@ -73,7 +73,7 @@ def _from_package(module, function):
     return "-c", f"import sys; from {module} import {function} as run; sys.exit(run())"
 
 
-YOSYS = Tool("yosys", "YOSYS", "pyosys", "pyosys", ("-m", "tepin_fpga.yosys"), "for synthesis")
+YOSYS = Tool("yosys", "YOSYS", "pyosys", "pyosys", ("-m", "tepin.yosys"), "for synthesis")
 NEXTPNR_ECP5 = Tool(
     "nextpnr-ecp5",
     "NEXTPNR_ECP5",

@@ -13,10 +13,9 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-from tepin import netlist, verilator
+from tepin import netlist, verilator, yosys
 from tepin_testbench import models
 
 __all__ = ["DEVICES", "FAMILIES", "cell_models", "cells", "synthesise"]
@@ -32,7 +31,6 @@ _LIBRARY = ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh")  # Models that Yosy
 _MODULE = re.compile(r"^module +(\w+).*?^endmodule", re.MULTILINE | re.DOTALL)
 _CELL = re.compile(r"^\s*([A-Z]\w*) +(?:#\s*\(|\\\S|\w)", re.MULTILINE)
 _SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify\b", re.MULTILINE | re.DOTALL)
-_YOSYS = "from pyosys import libyosys; libyosys.run_pass('script script.ys', libyosys.Design())"
 
 
 def synthesise(text, top, part=None):
@@ -61,7 +59,7 @@ def synthesise(text, top, part=None):
     """
     modules = netlist.parse(text)
     module = top if part is None else _module_of(modules[top], part)
-    _share()  # Raises if there is no Yosys.
+    yosys.share()  # Raises if there is no Yosys.
     key = verilator.content_key("gates 1", importlib.metadata.version("pyosys"), module, text)
     folder = verilator.cached_build("gates", key, lambda build: _run_yosys(build, text, module))
     # Cells have inputs that synthesis leaves open.
@@ -84,7 +82,7 @@ def cell_models(text):
     """Verilog of the cells that a netlist has, and of those that their models are made of."""
     known = {}
     ours = Path(models.__file__).parent
-    for path in [*(_share() / name for name in _LIBRARY), *(ours / name for name in _MODELS)]:
+    for path in [*(yosys.share() / name for name in _LIBRARY), *(ours / name for name in _MODELS)]:
         for match in _MODULE.finditer(path.read_text()):
             # Delays are for timing analysis, and Verilator does not know all of their syntax.
             known[match[1]] = _SPECIFY.sub("", match[0])
@@ -110,16 +108,8 @@ def _run_yosys(build, text, module):
     script = ["read_verilog design.v", f"synth_ecp5 -top {module}", "splitnets", "clean"]
     script += ["write_verilog -noattr netlist.v"]
     (build / "script.ys").write_text("\n".join(script) + "\n")
-    command = [sys.executable, "-c", _YOSYS]
+    command = [sys.executable, "-m", yosys.__name__, "script.ys"]
     process = subprocess.run(command, cwd=build, text=True, capture_output=True)
     if process.returncode:
         said = (process.stdout + process.stderr).splitlines()[-20:]
         raise verilator.ToolError("Yosys could not synthesise " + "\n".join([f"{module}:", *said]))
-
-
-def _share():
-    """Folder of Yosys' cell libraries."""
-    spec = find_spec("pyosys")
-    if spec is None:
-        raise verilator.ToolError("Yosys is not installed: run scripts/setup, or `pip install pyosys`")
-    return Path(spec.origin).parent / "share"
