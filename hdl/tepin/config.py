@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from .isa import ISA_VERSION
 
-__all__ = ["PRESETS", "ChipConfig", "parse_config"]
+__all__ = ["LINK_BYTES", "PRESETS", "ChipConfig", "parse_config"]
+
+LINK_BYTES = 8
+"""Bytes of a word on a link between chips."""
 
 
 def _is_power_of_two(value):
@@ -53,7 +56,7 @@ class ChipConfig:
     token_fifo_depth : int
         Tokens that wait for the host before the sequencer does.
     links : int
-        Chip-to-chip links (none yet).
+        Ports to other chips, 0 to 15; without any there is no link engine.
     """
 
     rows: int = 8
@@ -128,7 +131,7 @@ class ChipConfig:
             _is_power_of_two(self.token_fifo_depth) and 2 <= self.token_fifo_depth <= 1024,
             f"token_fifo_depth must be a power of two, 2 to 1024, not {self.token_fifo_depth}",
         )
-        require(self.links == 0, f"links must be 0 in this version, not {self.links}")
+        require(0 <= self.links <= 15, f"links must be 0 to 15, not {self.links}")
         if not problems:
             require(
                 self.weight_fifo_bytes >= 4 * self.fifo_word_bytes,
@@ -139,6 +142,10 @@ class ChipConfig:
                 self.scratchpad_bytes >= 4 * self.scratchpad_banks * self.line_bytes,
                 f"scratchpad_bytes must hold at least 4 lines of {self.line_bytes} bytes in each bank, "
                 f"not {self.scratchpad_bytes} bytes",
+            )
+            require(
+                self.links == 0 or self.line_bytes >= LINK_BYTES,
+                f"links need scratchpad lines of at least {LINK_BYTES} bytes, not {self.line_bytes}",
             )
         if problems:
             raise ValueError("; ".join(problems))

@@ -37,6 +37,7 @@ __all__ = [
     "FieldWord",
     "Function",
     "Header",
+    "LinkFlags",
     "MatmulFlags",
     "Mode",
     "OutputType",
@@ -68,7 +69,7 @@ class Engine(enum.Enum, shape=4):
     STORES = 3  # scratchpad -> memory
     MATMUL = 4
     VECTOR = 5
-    LINK = 6  # reserved
+    LINK = 6  # scratchpad <-> other chips; only on chips with links
 
 
 class EngineOp(enum.Enum, shape=4):
@@ -165,6 +166,9 @@ class ErrorCode(enum.Enum, shape=8):
     SEMAPHORE = 10  # a semaphore exceeded its maximum
     SOFTWARE = 11  # the FAIL instruction
     STOPPED = 12  # the host wrote the stop bit
+    LINK = (
+        13  # the watchdog ended a wait for another chip; info: the port, plus 256 if it was for room to send
+    )
 
 
 class DmaFlags(data.Struct):
@@ -283,6 +287,24 @@ class VectorFlags(data.Struct):
     reserved: 1
 
 
+class LinkFlags(data.Struct):
+    """Flags of an exchange with other chips: sends from the scratchpad to one port, and receives from one, at a time.
+
+    Sends of one command after the other leave in order, and so do receives; but a command's send does not wait for the
+    receives before it, unless it `follows`: then it sends, byte for byte, what the command before it receives, each byte as
+    soon as it is in the scratchpad. A link loses nothing and keeps the order. Each message takes whole 64-bit words of the
+    link, so both sides must state the same length.
+    """
+
+    sends: 1
+    receives: 1
+    follows: 1
+    reserved_low: 1
+    send_port: 4
+    receive_port: 4
+    reserved: 16
+
+
 def _always(_flags):
     return True
 
@@ -377,6 +399,21 @@ COMMANDS = {
                 "result",
                 "scratchpad address of the reductions; rows behind each other",
                 lambda flags: flags.reduction != Reduction.NONE,
+            ),
+        ),
+    ),
+    Engine.LINK: Command(
+        LinkFlags,
+        (
+            Field("source", "scratchpad address of what is sent; a multiple of 4", lambda flags: flags.sends),
+            Field("source_length", "bytes sent; a multiple of 4, below 2**24", lambda flags: flags.sends),
+            Field(
+                "target",
+                "scratchpad address of what is received; a multiple of 4",
+                lambda flags: flags.receives,
+            ),
+            Field(
+                "target_length", "bytes received; a multiple of 4, below 2**24", lambda flags: flags.receives
             ),
         ),
     ),

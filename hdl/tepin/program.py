@@ -173,8 +173,6 @@ def decode(words, pc):
             immediate -= _WORD if immediate >> 31 else 0
         return ScalarInstruction(bits.op, bits.rd, bits.rs, bits.rt, immediate), 1 + int(bits.immediate)
     op = _enum(EngineOp, word >> 4 & 15, pc)
-    if engine not in COMMANDS:
-        raise IllegalInstruction(f"this chip has no {engine.name} engine (at word {pc})")
     header = Header.from_bits(word)
     length = header.length
     if header.reserved or pc + length >= len(words) or (op == EngineOp.RUN) != (length > 0):

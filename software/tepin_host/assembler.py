@@ -21,6 +21,7 @@ from tepin.isa import (
     DmaFlags,
     Engine,
     EngineOp,
+    LinkFlags,
     MatmulFlags,
     Mode,
     OutputType,
@@ -336,6 +337,16 @@ class Assembler:
         else:
             flags["reduction"] = Reduction.NONE
         self._command(Engine.VECTOR, VectorFlags.const(flags), fields, wait, signal)
+
+    def exchange(self, *, send=None, receive=None, follows=False, wait=0, signal=0):
+        """Send to another chip and receive from one; `send` and `receive` are (port, scratchpad address, bytes) or None."""
+        flags, fields = {"follows": follows}, {}
+        for name, place, message in (("send", "source", send), ("receive", "target", receive)):
+            if message is not None:
+                port, address, length = message
+                flags |= {f"{name}s": 1, f"{name}_port": port}
+                fields |= {place: address, f"{place}_length": length}
+        self._command(Engine.LINK, LinkFlags.const(flags), fields, wait, signal)
 
     def _command(self, engine, flags, fields, wait, signal):
         operands = {name: _operand(value) for name, value in fields.items()}

@@ -5,6 +5,8 @@ It executes instructions one after the other in program order. A chip overlaps t
 semaphores so that nobody can tell; a wait for a semaphore that no earlier instruction has signalled is therefore an error
 here, as it would be a deadlock or a race there.
 
+Chips that are linked to each other run as co-routines, see `tepin_reference.network`.
+
 It is stricter than a chip in two more things that a program must not do: a row of a matmul's operands or a run of a load or
 store must not cross from one bank of the scratchpad into the next, and a matmul's addresses must be multiples of 4.
 """
@@ -24,6 +26,7 @@ from tepin.isa import (
     Engine,
     EngineOp,
     ErrorCode,
+    LinkFlags,
     MatmulFlags,
     OutputType,
     ScalarOp,
@@ -33,6 +36,7 @@ from tepin.program import IllegalInstruction, ScalarInstruction, decode
 
 from . import vector
 from .dma import Window, runs
+from .link import LINK_LIMIT, Port
 from .matmul import K_LIMIT, activation_dtype, matmul
 from .weights import stream_bytes, unpack
 
@@ -88,12 +92,14 @@ class FunctionalSimulator:
     Parameters
     ----------
     config : ChipConfig
-        Of which only `columns`, `port_width` (layout of weight streams), `accumulator_rows`, `program_words`, and size and
-        banks of the scratchpad matter.
+        Of which only `columns`, `port_width` (layout of weight streams), `accumulator_rows`, `program_words`, `links`, and
+        size and banks of the scratchpad matter.
     memory : uint8 array
         External memory from address 0; changed in place.
     read_window, write_window : Window
         Addresses that the program may read and write; by default all of `memory`.
+    ports : sequence of Port
+        The chip's ends of its links, `config.links` of them; by default none of them is connected to anything.
 
     Attributes
     ----------
@@ -105,7 +111,7 @@ class FunctionalSimulator:
         Instructions executed so far.
     """
 
-    def __init__(self, config: ChipConfig, memory, *, read_window=None, write_window=None):
+    def __init__(self, config: ChipConfig, memory, *, read_window=None, write_window=None, ports=None):
         self.config = config
         self.memory = memory
         self.read_window = read_window or Window(0, len(memory))
@@ -115,8 +121,10 @@ class FunctionalSimulator:
         self.semaphores = [0] * SEMAPHORE_COUNT
         self.observed = []
         self.executed = 0
+        self.ports = [Port() for _ in range(config.links)] if ports is None else ports
         self._weight_fifo = np.zeros(0, np.uint8)
         self._pc = 0
+        self._awaited = None
         self._engines = {
             Engine.WEIGHTS: self._weights,
             Engine.LOADS: self._load,
@@ -130,8 +138,16 @@ class FunctionalSimulator:
     def run(self, program, *, limit=None) -> Iterator[int]:
         """Execute a program from its first word to END, yielding every token that it pushes.
 
-        Raises `ProgramError`; `limit` bounds the number of instructions (ErrorCode.TIMEOUT).
+        Raises `ProgramError`, also if the program waits for another chip; `limit` bounds the number of instructions
+        (ErrorCode.TIMEOUT).
         """
+        for token in self.steps(program, limit=limit):
+            if token is None:
+                raise self.lost()
+            yield token
+
+    def steps(self, program, *, limit=None) -> Iterator[int | None]:
+        """As `run`, for one chip among others: yields None as long as the program waits for another chip."""
         program = [int(word) for word in program]
         program += [0] * (self.config.program_words - len(program))
         cache = {}
@@ -152,8 +168,12 @@ class FunctionalSimulator:
                 self._pc = pc + length
                 self._execute_scalar(instruction, pc)
             else:
-                self._execute_command(instruction, flags)
+                yield from self._execute_command(instruction, flags)
                 self._pc = pc + length
+
+    def lost(self):
+        """The error with which a chip stops that waits in vain for another one."""
+        return self._error(ErrorCode.LINK, self._awaited, f"nothing comes from port {self._awaited}")
 
     def _prepare(self, program, pc):
         """Everything about an instruction that stays the same every time: itself, its length, the members of its flags."""
@@ -161,6 +181,8 @@ class FunctionalSimulator:
             raise self._error(ErrorCode.ILLEGAL_INSTRUCTION, pc, "the program runs past its end")
         try:
             instruction, length = decode(program, pc)
+            if not self.config.links and getattr(instruction, "engine", None) == Engine.LINK:
+                raise IllegalInstruction(f"this chip has no links (at word {pc})")
             if isinstance(instruction, ScalarInstruction) or instruction.op == EngineOp.NOP:
                 return instruction, length, None
             return instruction, length, _flags(instruction.engine, instruction.flags)
@@ -233,7 +255,10 @@ class FunctionalSimulator:
                 name: (registers[operand.register] + operand.immediate) & _MASK
                 for name, operand in instruction.fields.items()
             }
-            self._engines[instruction.engine](flags, fields)
+            if instruction.engine == Engine.LINK:
+                yield from self._exchange(flags, fields)
+            else:
+                self._engines[instruction.engine](flags, fields)
         self._signal(instruction.signal, pc)
 
     def _weights(self, flags, fields):
@@ -312,6 +337,28 @@ class FunctionalSimulator:
             vector.execute(flags, fields, self.scratchpad)
         except vector.OperandError as error:
             raise self._error(ErrorCode.SCRATCHPAD, error.address, str(error)) from None
+
+    def _exchange(self, flags, fields):
+        """Send, then receive. A link holds whatever it is given, so only receiving waits."""
+        for active, port in ((flags.sends, flags.send_port), (flags.receives, flags.receive_port)):
+            if active and port >= self.config.links:
+                raise self._error(ErrorCode.PARAMETER, LinkFlags.const(vars(flags)).as_bits(), "no such port")
+        for name, value in fields.items():
+            if name.endswith("length") and (value % 4 or value >= LINK_LIMIT):
+                raise self._error(ErrorCode.PARAMETER, value, f"{name} of {value} bytes")
+        messages = {
+            name: self._words(fields[name], fields[f"{name}_length"])
+            for name in ("source", "target")
+            if fields.get(f"{name}_length")
+        }
+        if "source" in messages:
+            self.ports[flags.send_port].send(messages["source"].tobytes())
+        if "target" in messages:
+            port, target = self.ports[flags.receive_port], messages["target"]
+            self._awaited = flags.receive_port
+            while not port.holds(len(target)):
+                yield None
+            target[:] = np.frombuffer(port.receive(len(target)), np.uint8)
 
     # Memories
 
