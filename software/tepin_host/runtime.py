@@ -14,7 +14,7 @@ from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
-__all__ = ["Report", "load_device", "run_device", "run_reference", "run_rtl"]
+__all__ = ["Report", "checked", "load_device", "run_device", "run_reference", "run_rtl"]
 
 
 @dataclass
@@ -54,27 +54,32 @@ class Report:
             return None
         return hashlib.sha256(self.logits.astype("<f4").tobytes()).hexdigest()
 
-    def _observe(self, executable, words):
-        """Take over observed logits, float32 words in order."""
-        vocabulary = executable.plan.model.vocab_size
-        self.logits = np.asarray(words, "<f4")[: len(self.tokens) * vocabulary].reshape(
-            len(self.tokens), vocabulary
-        )
+    def observe(self, executables, parts):
+        """Take over observed logits: of each chip, float32 words in order."""
+        count = len(self.tokens)
+        columns = [
+            np.asarray(words, "<f4")[: count * executable.plan.shard.tokens.count].reshape(count, -1)
+            for executable, words in zip(executables, parts, strict=True)
+        ]
+        self.logits = np.concatenate(columns, axis=1)
 
-    def _finish(self, executable, request):
-        """Fill in what follows from tokens and cycles."""
-        plan, first = executable.plan, len(request.prompt) - 1
+    def finish(self, executables, request):
+        """Fill in what follows from tokens and cycles; bytes and products are those of all chips."""
+        plans, first = [executable.plan for executable in executables], len(request.prompt) - 1
         positions = range(first + (len(self.tokens) > 1), first + len(self.tokens))
-        if positions:
-            self.bytes_per_token = sum(map(plan.useful_bytes, positions)) / len(positions)
-        if positions and self.cycles_per_token:
-            config = plan.config
-            self.port_utilisation = 100 * self.bytes_per_token / (self.cycles_per_token * config.port_bytes)
-            products = sum(map(plan.multiplications, positions)) / len(positions)
-            self.array_utilisation = 100 * products / (self.cycles_per_token * config.rows * config.columns)
+        if not positions:
+            return
+        mean = lambda count: sum(count(at) for at in positions) / len(positions)  # noqa: E731
+        self.bytes_per_token = sum(mean(plan.useful_bytes) for plan in plans)
+        if self.cycles_per_token:
+            config, cycles = plans[0].config, len(plans) * self.cycles_per_token
+            self.port_utilisation = 100 * self.bytes_per_token / (cycles * config.port_bytes)
+            products = sum(mean(plan.multiplications) for plan in plans)
+            self.array_utilisation = 100 * products / (cycles * config.rows * config.columns)
 
 
-def _checked(token, executable):
+def checked(token, executable):
+    """The token, if the vocabulary has it; `UserError` otherwise."""
     vocabulary = executable.plan.model.vocab_size
     if token >= vocabulary:
         raise UserError(f"the program wrote token {token}, the vocabulary has {vocabulary}")
@@ -86,13 +91,13 @@ def run_reference(executable, request, report):
     simulator = FunctionalSimulator(executable.plan.config, executable.memory(request))
     try:
         for token in simulator.run(executable.program):
-            report.tokens.append(_checked(token, executable))
+            report.tokens.append(checked(token, executable))
             yield token
     except ProgramError as error:
         raise UserError(f"the program stopped with {error}") from error
     words = np.concatenate([y.reshape(-1) for y in simulator.observed]) if simulator.observed else []
-    report._observe(executable, words)
-    report._finish(executable, request)
+    report.observe([executable], [words])
+    report.finish([executable], request)
 
 
 def run_rtl(executable, request, report, simulator):
@@ -123,7 +128,7 @@ def run_rtl(executable, request, report, simulator):
         words.append(simulator.observed())
         yield token
     words.append(simulator.observed())
-    report._observe(executable, np.concatenate(words).view("<f4"))
+    report.observe([executable], [np.concatenate(words).view("<f4")])
     _conclude(driver, executable, request, report)
 
 
@@ -172,7 +177,7 @@ def run_device(executable, request, report, chip):
     _start(driver, executable)
     yield from _tokens(driver, executable, report, wait=chip.wait, elapsed=lambda: chip.cycles)
     if hasattr(chip, "observed"):  # a simulated board shows what a real one keeps to itself
-        report._observe(executable, chip.observed().view("<f4"))
+        report.observe([executable], [chip.observed().view("<f4")])
     _conclude(driver, executable, request, report)
 
 
@@ -186,7 +191,7 @@ def _tokens(driver, executable, report, *, wait, elapsed):
     stamps = []
     for token in driver.tokens(wait):
         stamps.append(elapsed())
-        report.tokens.append(_checked(token, executable))
+        report.tokens.append(checked(token, executable))
         yield token
     error = driver.error()
     if error:
@@ -203,4 +208,4 @@ def _conclude(driver, executable, request, report):
     report.busy_cycles = {"total": counters["cycles"]} | {
         name.removesuffix("_busy"): cycles for name, cycles in counters.items() if name.endswith("_busy")
     }
-    report._finish(executable, request)
+    report.finish([executable], request)

@@ -8,13 +8,14 @@ from tepin_host.commands.tables import print_table
 __all__ = ["print_report", "report_json"]
 
 
-def print_report(report, executable, *, latency=None, speed=None):
+def print_report(report, executables, *, latency=None, speed=None):
     """Print the table.
 
     Parameters
     ----------
     report : tepin_host.runtime.Report
-    executable : Executable
+    executables : list of Executable
+        One for each chip.
     latency : int, optional
         Of the memory, in cycles, if that is known.
     speed : (str, float), optional
@@ -23,11 +24,12 @@ def print_report(report, executable, *, latency=None, speed=None):
     from rich import box
     from rich.table import Table
 
-    plan = executable.plan
+    plan, model = executables[0].plan, executables[0].name
     memory = f" latency={latency}" if latency else ""
     rows = {
-        "model": f"{executable.name}, {plan.weights} weights, {plan.activations} activations",
+        "model": f"{model}, {plan.weights} weights, {plan.activations} activations",
         "chip": f"{plan.config.describe()}{memory} hash={plan.config.hash:08x}",
+        **({"chips": f"{plan.chips}, {plan.topology}"} if plan.chips > 1 else {}),
         "tokens": f"{len(report.tokens)}",
     }
     if speed and report.cycles_per_token:

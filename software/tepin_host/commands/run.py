@@ -14,11 +14,13 @@ from tepin_host.commands.options import (
     add_model_arguments,
     compile_with_progress,
     config_from_arguments,
+    given,
     load_from_arguments,
     progress_bar,
 )
 from tepin_host.commands.report import print_report, report_json
 from tepin_host.errors import UserError
+from tepin_reference.network import TOPOLOGIES
 
 __all__ = ["command"]
 
@@ -53,6 +55,15 @@ def _add_arguments(parser):
         default=_BACKENDS[0],
         help="the compiled RTL, or the functional simulator (same bits, no cycles)",
     )
+    parser.add_argument(
+        "--chips", metavar="N", type=int, default=1, help="divide the model among so many chips (default: 1)"
+    )
+    parser.add_argument(
+        "--topology",
+        choices=TOPOLOGIES,
+        default=TOPOLOGIES[0],
+        help="how the chips are wired (default: ring)",
+    )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the sampling (default: 0)")
     parser.add_argument(
         "--temperature", metavar="T", type=float, default=0.0, help="0 writes the most likely text (default)"
@@ -66,9 +77,9 @@ def _run(arguments):
     from tepin_host.tokenizer import Decoder
 
     with output_file(arguments.json) as write, _device(arguments) as chip:
-        executable, request, tokenizer, latency = _prepare(arguments, chip)
+        executables, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
-        tokens, simulator = _start(arguments, chip, executable, request, report, latency)
+        tokens, simulator = _start(arguments, chip, executables, request, report, latency)
         decoder = Decoder(tokenizer)
         started, before = time.monotonic(), simulator.cycle if simulator else 0
         pieces = [decoder.decode(token) for token in request.prompt[1:]]
@@ -85,11 +96,11 @@ def _run(arguments):
         if simulator:
             rate = (simulator.cycle - before) / (time.monotonic() - started)
             shown = None if arguments.board else latency  # a board's memory has many latencies
-            print_report(report, executable, latency=shown, speed=("simulation", rate))
+            print_report(report, executables, latency=shown, speed=("simulation", rate))
         elif chip:
-            print_report(report, executable, speed=("device", chip.identity.clock_hz))
+            print_report(report, executables, speed=("device", chip.identity.clock_hz))
         else:
-            print_report(report, executable)
+            print_report(report, executables)
         write(report_json(report, "".join(pieces)))
 
 
@@ -104,6 +115,8 @@ def _device(arguments):
         raise UserError("--device and --board exclude each other")
     if arguments.backend != _BACKENDS[0]:
         raise UserError(f"--{given[0]} and --backend exclude each other")
+    if arguments.chips != 1:
+        raise UserError(f"--{given[0]} and --chips exclude each other")
     if arguments.memory is not None:
         raise UserError(
             f"--memory is for simulations of the chip alone; a {given[0]} has the memory that it has"
@@ -154,7 +167,7 @@ def _config(arguments, chip):
 
 
 def _prepare(arguments, chip):
-    """Executable, request, tokenizer and memory latency. Compiles last, when all that is quickly checked has been."""
+    """Executables, request, tokenizer and memory latency. Compiles last, when all that is quickly checked has been."""
     from tepin_host.compiler import Executable, Request
     from tepin_host.tokenizer import Tokenizer, find_tokenizer
 
@@ -163,6 +176,11 @@ def _prepare(arguments, chip):
     executable = model = None
     if arguments.model is not None and Path(arguments.model).is_dir():
         executable = Executable.load(arguments.model)
+        if arguments.chips != 1 or executable.plan.chips != 1:
+            raise UserError(
+                f"{arguments.model}: compiled for chip {executable.plan.rank} of {executable.plan.chips}; "
+                "several chips run together only from the model itself"
+            )
         config, latency = _memory(arguments.memory, executable.plan.config)
         _check_agreement(arguments, config, executable.plan)
         if chip and chip.identity.config_hash != config.hash:
@@ -187,15 +205,44 @@ def _prepare(arguments, chip):
         (tokenizer.bos, tokenizer.eos),
     )
     request.encode(sizes)  # Raises if the model cannot do that.
-    if executable is None:
+    if executable is None and arguments.chips == 1:
         executable = compile_with_progress(model, config, arguments)
-    return executable, request, tokenizer, latency
+    executables = [executable] if executable else _compile_chips(model, config, arguments)
+    return executables, request, tokenizer, latency
 
 
-def _start(arguments, chip, executable, request, report, latency):
+def _compile_chips(model, config, arguments):
+    """An executable for each chip. A configuration without links gets those that it takes."""
+    from tepin_host.compiler import compile_chips
+    from tepin_host.compiler.shard import Shard
+    from tepin_reference.network import Network
+
+    Shard(model.config, chips=arguments.chips)  # Raises if the model cannot be divided like that.
+    network = Network(arguments.chips, arguments.topology)
+    if not config.links:
+        config = replace(config, links=network.links)
+    with progress_bar(f"compiling {model.name}") as progress:
+        return compile_chips(
+            model,
+            config,
+            chips=arguments.chips,
+            topology=arguments.topology,
+            weights=given(arguments, "weights"),
+            activations=given(arguments, "activations"),
+            progress=progress,
+        )
+
+
+def _start(arguments, chip, executables, request, report, latency):
     """The tokens to come, and the simulator of the RTL or None."""
+    from tepin_host import chips
     from tepin_host.runtime import load_device, run_device, run_reference, run_rtl
 
+    if len(executables) > 1:
+        if arguments.backend == "reference":
+            return chips.run_reference(executables, request, report), None
+        raise UserError("several chips run with --backend reference")
+    (executable,) = executables
     if chip is not None:
         with progress_bar(f"loading {executable.name}") as progress:
             load_device(executable, request, chip, progress)

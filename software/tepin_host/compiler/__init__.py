@@ -5,7 +5,7 @@
 the result and stores it in a directory.
 """
 
-from tepin_host.compiler.compile import compile_model
+from tepin_host.compiler.compile import compile_chips, compile_model
 from tepin_host.compiler.executable import Executable, Request
 
-__all__ = ["Executable", "Request", "compile_model"]
+__all__ = ["Executable", "Request", "compile_chips", "compile_model"]

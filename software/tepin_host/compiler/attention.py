@@ -14,6 +14,8 @@ For each block, with scores x[h][t] and M[h] the running maximum in units of log
 
 and in the end o / l. Two semaphores of its own: SCALES (loads -> vector) and SCALES_FREE (vector -> loads) hand over the
 buffer of the value scales of full blocks.
+
+On several chips each does this for its own heads. What they have computed they gather before it is quantised.
 """
 
 from tepin.isa import DataType, Engine, Function, Reduction, ScalarOp
@@ -33,6 +35,9 @@ class Attention:
 
     def emit(self):
         """From k, v and q of the projections to the quantised attention output in `xq`."""
+        if not self.plan.heads:
+            self._other_heads_alone()
+            return
         self._insert_key()
         self._insert_value()
         self._store()
@@ -45,8 +50,10 @@ class Attention:
 
     def load_pages(self, slot):
         """Load the tokens that the current pages hold already, `slot` of them, from `page` in memory."""
-        a, plan, m, page = self.a, self.plan, self.model, self.r["page"]
-        columns, heads = plan.config.columns, m.n_kv_heads
+        if not self.plan.heads:
+            return
+        a, plan, page = self.a, self.plan, self.r["page"]
+        columns, heads = plan.config.columns, plan.kv_heads
         with a.temporary("length") as length:
             # Key tiles with at least one of these tokens.
             a.scalar(ScalarOp.ADD, length, slot, columns - 1)
@@ -96,7 +103,7 @@ class Attention:
 
     def _insert_key(self):
         a, r, pad, plan, m = self.a, self.r, self.pad, self.plan, self.model
-        heads, columns = m.n_kv_heads, plan.config.columns
+        heads, columns = plan.kv_heads, plan.config.columns
         a.nop(Engine.VECTOR, wait=self.semaphore["PRODUCTS"])
         self._rotate(pad["k"], heads)
         maxima = Vector(pad["maxima"])
@@ -126,7 +133,7 @@ class Attention:
 
     def _insert_value(self):
         a, r, pad, plan, m = self.a, self.r, self.pad, self.plan, self.model
-        heads = m.n_kv_heads
+        heads = plan.kv_heads
         maxima = Vector(pad["maxima"])
         a.vector(
             Function.COPY,
@@ -160,7 +167,7 @@ class Attention:
     def _store(self):
         """Write back what the new token changed: a key tile, a value row and its scale, of every head."""
         a, r, pad, plan, s = self.a, self.r, self.pad, self.plan, self.semaphore
-        heads, page = self.model.n_kv_heads, r["page"]
+        heads, page = plan.kv_heads, r["page"]
         with a.temporary("offset") as offset, a.temporary("target") as target:
             a.scalar(ScalarOp.SHR, offset, r["slot"], plan.config.columns.bit_length() - 1)
             a.scalar(ScalarOp.MUL, offset, offset, plan.key_tile_bytes)
@@ -188,16 +195,18 @@ class Attention:
         """qq = quantise(rotary(q)); the scale also divides the scores by sqrt(head_dim)."""
         a, pad, plan, m = self.a, self.pad, self.plan, self.model
         a.nop(Engine.VECTOR, wait=self.semaphore["PRODUCTS"])
-        self._rotate(pad["q"], m.n_heads)
+        self._rotate(pad["q"], plan.heads)
         maxima, rotated = Vector(pad["maxima"]), Vector(pad["rotated"])
-        a.vector(Function.COPY, m.head_dim, rows=m.n_heads, a=rotated, reduce=(Reduction.ABSMAX, maxima.base))
-        self.program.step_of(maxima, m.n_heads)
+        a.vector(
+            Function.COPY, m.head_dim, rows=plan.heads, a=rotated, reduce=(Reduction.ABSMAX, maxima.base)
+        )
+        self.program.step_of(maxima, plan.heads)
         scale = Vector(pad["scale"])
-        a.vector(Function.MUL, m.n_heads, a=maxima, b=self.program.constant("query_step"), d=scale)
+        a.vector(Function.MUL, plan.heads, a=maxima, b=self.program.constant("query_step"), d=scale)
         a.vector(
             Function.MUL,
             m.head_dim,
-            rows=m.n_heads,
+            rows=plan.heads,
             a=rotated,
             b=self._per_head("inverse"),
             d=Strided(pad["qq"], stride=plan.activation_bytes, row_stride=plan.row_bytes(m.head_dim)),
@@ -224,7 +233,7 @@ class Attention:
             self._probabilities(valid, "exponents", "sums", "value_scales")
             with a.temporary("pages") as pages:
                 a.move(pages, pad["value_pages"])
-                self._weighted_values(valid, "attention", pages)
+                self._weighted_values(valid, self.plan.own("attention"), pages)
 
     def _full_blocks(self):
         a, r, plan = self.a, self.r, self.plan
@@ -244,7 +253,7 @@ class Attention:
 
     def _full_block(self, page):
         a, pad, s, m = self.a, self.pad, self.semaphore, self.model
-        size = m.n_kv_heads * 4 * BLOCK
+        size = self.plan.kv_heads * 4 * BLOCK
         a.load(
             page + self.plan.pages_bytes,
             pad["block_value_scales"],
@@ -255,7 +264,7 @@ class Attention:
         self._scores(BLOCK, None)
         running, new = Vector(pad["exponents"]), Vector(pad["block_exponents"])
         self._block_exponents(BLOCK, new)
-        heads = m.n_heads
+        heads = self.plan.heads
         a.vector(Function.MAX, heads, a=running, b=new, d=new)
         rescale = Vector(pad["rescale"])
         a.vector(Function.ADD, heads, a=new, b=Vector(pad["exponents"], negate=True), d=rescale)
@@ -266,8 +275,8 @@ class Attention:
         a.nop(Engine.VECTOR, signal=s["SCALES_FREE"])
         sums = Vector(pad["sums"])
         a.vector(Function.MADD, heads, a=sums, b=rescale, c=Vector(pad["block_sums"]), d=sums)
-        self._weighted_values(BLOCK, "block_attention", None)
-        total = Vector(pad["attention"])
+        self._weighted_values(BLOCK, pad["block_attention"], None)
+        total = Vector(self.plan.own("attention"))
         a.vector(
             Function.MADD,
             m.head_dim,
@@ -299,7 +308,7 @@ class Attention:
         )
 
     def _weighted_values(self, k, target, pages):
-        """target[h] = P[h] @ V for one block of k tokens; values from `pages` (a register) or the FIFO."""
+        """P[h] @ V for one block of k tokens to the rows at `target`; values from `pages` (a register) or the FIFO."""
         plan, m, pad, group = self.plan, self.model, self.pad, self.plan.group
         row = plan.row_bytes(BLOCK)
         # From the FIFO a page is one stream. In the scratchpad its tiles are BLOCK rows high, of which k are valid.
@@ -311,7 +320,7 @@ class Attention:
                     ScalarOp.ADD,
                     pages,
                     pages,
-                    tiles[index - 1][1] * BLOCK - m.n_kv_heads * plan.value_page_bytes,
+                    tiles[index - 1][1] * BLOCK - plan.kv_heads * plan.value_page_bytes,
                 )
             self._for_each_kv_head(
                 wait_first=index == 0,
@@ -320,7 +329,7 @@ class Attention:
                 page_bytes=plan.value_page_bytes,
                 steps={
                     "activations": (pad["probabilities_q"], group * row),
-                    "output": (pad[target] + 4 * start, group * 4 * m.head_dim),
+                    "output": (target + 4 * start, group * 4 * m.head_dim),
                     "scale": (pad["steps"], group * 4),
                 },
                 k=k,
@@ -344,7 +353,7 @@ class Attention:
             a.temporary("scale") as scale,
         ):
             registers = {"activations": activations, "output": output, "scale": scale}
-            a.move(heads, self.model.n_kv_heads)
+            a.move(heads, self.plan.kv_heads)
             for name, register in registers.items():
                 a.move(register, steps[name][0])
             with a.loop(heads):
@@ -380,13 +389,13 @@ class Attention:
 
     def _probabilities(self, n, exponents, sums, value_scales):
         """e = 2 ** (scores * log2 e - exponents), sums[h] = sum e, probabilities_q, steps = quantise(e * value_scales)."""
-        a, pad, plan, m = self.a, self.pad, self.plan, self.model
+        a, pad, plan = self.a, self.pad, self.plan
         row = 4 * BLOCK
         rows = lambda name: Strided(pad[name], stride=4, row_stride=row)  # noqa: E731
         a.vector(
             Function.EXPM,
             n,
-            rows=m.n_heads,
+            rows=plan.heads,
             a=rows("scores"),
             b=self._per_head(exponents),
             d=rows("probabilities"),
@@ -398,14 +407,14 @@ class Attention:
             a.vector(
                 Function.MUL,
                 n,
-                rows=m.n_heads,
+                rows=plan.heads,
                 a=e,
                 b=rows(value_scales),
                 d=e,
                 reduce=(Reduction.ABSMAX, maxima.base),
             )
         else:
-            for head in range(m.n_kv_heads):
+            for head in range(plan.kv_heads):
                 first = head * plan.group
                 e = Strided(pad["probabilities"] + first * row, stride=4, row_stride=row)
                 a.vector(
@@ -417,11 +426,11 @@ class Attention:
                     d=e,
                     reduce=(Reduction.ABSMAX, maxima.base + 4 * first),
                 )
-        self.program.step_of(maxima, m.n_heads)
+        self.program.step_of(maxima, plan.heads)
         a.vector(
             Function.MUL,
             n,
-            rows=m.n_heads,
+            rows=plan.heads,
             a=rows("probabilities"),
             b=self._per_head("inverse"),
             d=Strided(pad["probabilities_q"], stride=plan.activation_bytes, row_stride=plan.row_bytes(BLOCK)),
@@ -431,20 +440,33 @@ class Attention:
 
     def _normalise(self):
         """xq, scale = quantise(attention / sums)."""
-        a, pad, m = self.a, self.pad, self.model
+        a, pad, m, heads = self.a, self.pad, self.model, self.plan.heads
         inverse, maxima = Vector(pad["inverse"]), Vector(pad["maxima"])
-        a.vector(Function.RECIPROCAL, m.n_heads, a=Vector(pad["sums"]), d=inverse)
-        total = Vector(pad["attention"])
+        a.vector(Function.RECIPROCAL, heads, a=Vector(pad["sums"]), d=inverse)
+        own = Vector(self.plan.own("attention"))
         a.vector(
             Function.MUL,
             m.head_dim,
-            rows=m.n_heads,
-            a=total,
+            rows=heads,
+            a=own,
             b=self._per_head("inverse"),
-            d=total,
+            d=own,
             reduce=(Reduction.ABSMAX, maxima.base),
             signal=self.semaphore["ATTENDED"],
         )
         row_maximum = Scalar(pad["scalars"] + 12)
-        a.vector(Function.COPY, m.n_heads, a=maxima, reduce=(Reduction.MAX, row_maximum.base))
-        self.program.quantize_row(total, m.dim, row_maximum)
+        if self.plan.chips == 1:
+            a.vector(Function.COPY, heads, a=maxima, reduce=(Reduction.MAX, row_maximum.base))
+            self.program.quantize_row(own, m.dim, row_maximum)
+        else:
+            a.nop(Engine.VECTOR, signal=self.semaphore["SLICE"])
+            self.program.gather_and_quantize("attention", m.dim, row_maximum)
+
+    def _other_heads_alone(self):
+        """The part of a chip without heads: to do as if, and to receive what the others have computed."""
+        a, s = self.a, self.semaphore
+        for name in ("STORED", "SAVED"):
+            a.nop(Engine.STORES, signal=s[name])
+        for name in ("ATTENDED", "SLICE"):
+            a.nop(Engine.VECTOR, signal=s[name])
+        self.program.gather_and_quantize("attention", self.model.dim, Scalar(self.pad["scalars"] + 12))

@@ -7,11 +7,22 @@ from tepin_host.compiler.llama import LlamaProgram
 from tepin_host.compiler.plan import Plan
 from tepin_host.errors import UserError
 
-__all__ = ["compile_model"]
+__all__ = ["compile_chips", "compile_model"]
 
 
-def compile_model(model, config, *, weights="int8", activations="int16", chunk=4096, progress=None):
-    """Compile a model for a chip.
+def compile_model(
+    model,
+    config,
+    *,
+    weights="int8",
+    activations="int16",
+    chunk=4096,
+    rank=0,
+    chips=1,
+    topology="ring",
+    progress=None,
+):
+    """Compile a model for a chip, or for one of several.
 
     Parameters
     ----------
@@ -21,6 +32,8 @@ def compile_model(model, config, *, weights="int8", activations="int16", chunk=4
     activations : "int16" or "int8"
     chunk : int
         Most logits that are in the scratchpad at a time.
+    rank, chips, topology : int, int, str
+        Which chip, of how many, and how they are wired (`tepin_reference.network`).
     progress : callable(fraction), optional
 
     Raises
@@ -28,7 +41,7 @@ def compile_model(model, config, *, weights="int8", activations="int16", chunk=4
     UserError
         If the model does not fit the chip.
     """
-    plan = Plan(model.config, config, weights, activations, chunk)
+    plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology)
     program = LlamaProgram(plan).words
     if len(program) > config.program_words:
         raise UserError(
@@ -36,3 +49,15 @@ def compile_model(model, config, *, weights="int8", activations="int16", chunk=4
             "use a larger program_words"
         )
     return Executable(plan, program, build_image(model, plan, progress), model.name)
+
+
+def compile_chips(model, config, *, chips, progress=None, **settings):
+    """Compile a model for several chips: an `Executable` for each, by rank. `settings` as for `compile_model`."""
+
+    def part(rank):
+        return progress and (lambda fraction: progress((rank + fraction) / chips))
+
+    return [
+        compile_model(model, config, rank=rank, chips=chips, progress=part(rank), **settings)
+        for rank in range(chips)
+    ]

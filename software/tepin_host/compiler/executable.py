@@ -135,6 +135,9 @@ class Executable:
             "weights": self.plan.weights,
             "activations": self.plan.activations,
             "chunk": self.plan.chunk,
+            "rank": self.plan.rank,
+            "chips": self.plan.chips,
+            "topology": self.plan.topology,
             "program_words": len(self.program),
             "memory_bytes": self.memory_bytes,
             "regions": {
@@ -179,6 +182,9 @@ class Executable:
                 description["weights"],
                 description["activations"],
                 description["chunk"],
+                description["rank"],
+                description["chips"],
+                description["topology"],
             )
             expected = (plan.config.hash, len(program), len(image))
             found = (description["config_hash"], description["program_words"], plan.image_bytes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fills the memory image: tensors quantised and laid out as `plan` says."""
+"""Fills the memory image: tensors, or the chip's parts of them, quantised and laid out as `plan` says."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def rotary_table(config):
 
 
 def build_image(model, plan, progress=None):
-    """Quantise `model` and lay it out; returns uint8 [plan.image_bytes].
+    """Quantise the chip's part of `model` and lay it out; returns uint8 [plan.image_bytes].
 
     `progress(fraction)` is called as layers are done.
     """
@@ -42,7 +42,8 @@ def build_image(model, plan, progress=None):
     at = {name: region.address for name, region in plan.memory.items()}
     put(at["constants"], plan.constant_words() + model.final_norm.astype("<f4").tobytes())
     put(at["rotary"], rotary_table(config).tobytes())
-    put(at["embedding"], pack_table(quantize_int8(model.embedding)))
+    shard = plan.shard
+    put(at["embedding"], pack_table(quantize_int8(model.embedding[shard.tokens.slice])))
     norms = [np.concatenate([layer.attention_norm, layer.ffn_norm]) for layer in model.layers]
     put(at["norms"], np.stack(norms).astype("<f4").tobytes())
 
@@ -51,18 +52,23 @@ def build_image(model, plan, progress=None):
         "wq": halves_order(config.n_heads, config.head_dim),
         "wk": halves_order(config.n_kv_heads, config.head_dim),
     }
+    kv, queries = shard.kv_heads.scaled(config.head_dim), shard.heads.scaled(config.head_dim)
+    rows = {"wk": kv, "wv": kv, "wq": queries, "wo": shard.channels, "w2": shard.channels}
     for index, layer in enumerate(model.layers):
         base = at["weights"] + index * plan.offsets["end"]
         for name in MATRICES:
             weights = getattr(layer, name)
             weights = weights[order[name]] if name in order else weights
+            weights = weights[rows.get(name, shard.hidden).slice]
+            if not len(weights):
+                continue
             put(base + plan.offsets[name], pack_matrix(quantize(weights, plan.weights), columns, word))
         if progress:
             progress((index + 1) / (config.n_layers + 1))
     address = at["weights"] + config.n_layers * plan.offsets["end"]
-    classifier = quantize(model.classifier, plan.weights)
+    classifier = quantize(model.classifier[shard.tokens.slice], plan.weights)
     for start, tokens in plan.chunks:
-        stream = pack_matrix(_rows(classifier, start, tokens), columns, word)
+        stream = pack_matrix(_rows(classifier, start - shard.tokens.start, tokens), columns, word)
         put(address, stream)
         address += len(stream)
     if progress:

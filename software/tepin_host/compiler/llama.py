@@ -19,6 +19,13 @@ Every engine works through its own commands; these semaphores order them:
     CHOSEN       vector -> sequencer  the next token is known
     FETCHED      loads -> sequencer   a word that the sequencer asked for is in the scratchpad
     SCALES, SCALES_FREE               see `attention.py`
+
+On several chips each computes some output channels of every matrix (`shard.py`), and then they gather the row. Two more:
+
+    SLICE     vector, matmul, loads -> link    the chip's own slot of the row is in the scratchpad
+    GATHERED  link -> vector                   the other chips' slots are, too
+
+A row is gathered only when the chip's own slot of it is there, so its former content has been read by then.
 """
 
 from tepin.isa import DataType, Engine, Function, Reduction, ScalarOp
@@ -26,6 +33,7 @@ from tepin_host.assembler import Assembler, Scalar, Vector
 from tepin_host.compiler.attention import Attention
 from tepin_host.compiler.plan import BLOCK, CONSTANTS, PROMPT_OFFSET, REQUEST_HEADER
 from tepin_host.compiler.sampling import Sampler
+from tepin_host.layout import table_stride
 
 __all__ = ["LlamaProgram"]
 
@@ -44,6 +52,8 @@ _SEMAPHORES = (
     "SCALES",
     "SCALES_FREE",
 )
+
+_LINK_SEMAPHORES = ("SLICE", "GATHERED")
 
 _REGISTERS = {
     "position": "of the token in the network",
@@ -66,7 +76,8 @@ class LlamaProgram:
         self.memory = plan.memory
         self.pad = plan.scratchpad
         self.a = Assembler()
-        self.semaphore = {name: self.a.semaphore(name) for name in _SEMAPHORES}
+        names = _SEMAPHORES if plan.chips == 1 else _SEMAPHORES + _LINK_SEMAPHORES
+        self.semaphore = {name: self.a.semaphore(name) for name in names}
         self.r = {name: self.a.register(name) for name in _REGISTERS}
         self.attention = Attention(self)
         self.sampler = Sampler(self)
@@ -137,34 +148,60 @@ class LlamaProgram:
     def _embed(self):
         """x = embedding[token]; the token's id is in the first of `words`."""
         a, r, s, pad = self.a, self.r, self.semaphore, self.pad
-        stride = self.memory["embedding"].size // self.model.vocab_size
+        alone = self.plan.chips == 1
+        stride = table_stride(self.model.dim)
         with a.temporary("row") as row, a.temporary("token") as token:
             a.load_word(token, pad["words"])
-            a.scalar(ScalarOp.MUL, row, token, stride)
+            a.scalar(ScalarOp.MUL, row, token if alone else self._own_row(row, token), stride)
             a.scalar(ScalarOp.ADD, row, row, self.address("embedding"))
-            a.load(row, pad["embedding"], stride, wait=s["STEPPED"])
+            a.load(row, self.plan.own("embedding"), stride, wait=s["STEPPED"])
             a.scalar(ScalarOp.MUL, row, r["position"], 4 * self.model.head_dim)
             a.scalar(ScalarOp.ADD, row, row, self.address("rotary"))
-            a.load(row, pad["rotary"], 4 * self.model.head_dim, signal=s["EMBEDDED"])
-        scale = Scalar(pad["embedding"] + stride - 4)
-        a.vector(
-            Function.MUL,
-            self.model.dim,
-            a=Vector(pad["embedding"]),
-            a_type=DataType.INT8,
-            b=scale,
-            d=Vector(pad["x"]),
-            wait=s["EMBEDDED"],
-        )
+            a.load(row, pad["rotary"], 4 * self.model.head_dim, signal=s["EMBEDDED" if alone else "SLICE"])
+            found = pad["embedding"]
+            if not alone:
+                self.gather("embedding")
+                found = self._owners_slot(row, token, stride)
+            a.vector(
+                Function.MUL,
+                self.model.dim,
+                a=Vector(found),
+                a_type=DataType.INT8,
+                b=Scalar(found + (stride - 4)),
+                d=Vector(pad["x"]),
+                wait=s["EMBEDDED" if alone else "GATHERED"],
+            )
+
+    def _own_row(self, row, token):
+        """row = the token's row in the chip's part of the embedding; any of its rows, if it is another chip's token."""
+        a, tokens = self.a, self.plan.shard.tokens
+        a.scalar(ScalarOp.SUB, row, token, tokens.start)
+        a.scalar(ScalarOp.MAX, row, row, 0)
+        a.scalar(ScalarOp.MIN, row, row, tokens.count - 1)
+        return row
+
+    def _owners_slot(self, row, token, stride):
+        """row = scratchpad address of the gathered row from the chip that owns the token."""
+        a = self.a
+        a.move(row, self.pad["embedding"])
+        with a.temporary("start") as start:
+            for first in self.plan.shard.token_starts[1:]:
+                a.move(start, first)
+                with a.unless(ScalarOp.BLT, token, start):
+                    a.scalar(ScalarOp.ADD, row, row, stride)
+        return row
 
     def _layer(self):
         a, s, pad, m = self.a, self.semaphore, self.pad, self.model
         self.norm_and_quantize(Vector(self.r["norms"]), wait=s["LAYER"])
-        self.project("wk", pad["k"], wait=s["ACTIVATIONS"])
-        self.project("wv", pad["v"])
-        self.project("wq", pad["q"])
+        if self.plan.heads:
+            self.project("wk", pad["k"], wait=s["ACTIVATIONS"])
+            self.project("wv", pad["v"])
+            self.project("wq", pad["q"])
+        else:
+            a.nop(Engine.MATMUL, wait=s["ACTIVATIONS"])
         self.attention.emit()
-        self.project("wo", pad["o"], wait=s["ACTIVATIONS"])
+        self._project_and_gather("wo")
         self._prefetch_next_layer()
         self._add_to_x(pad["o"])
         self.norm_and_quantize(Vector(self.r["norms"] + 4 * m.dim))
@@ -180,19 +217,51 @@ class LlamaProgram:
         self.a.scalar(ScalarOp.SUB, register, register, self.r["norms"])
 
     def _add_to_x(self, products):
-        x = Vector(self.pad["x"])
-        self.a.vector(
-            Function.ADD, self.model.dim, a=x, b=Vector(products), d=x, wait=self.semaphore["PRODUCTS"]
-        )
+        x, ready = Vector(self.pad["x"]), "PRODUCTS" if self.plan.chips == 1 else "GATHERED"
+        self.a.vector(Function.ADD, self.model.dim, a=x, b=Vector(products), d=x, wait=self.semaphore[ready])
 
     # Pieces that several parts use
 
-    def project(self, name, output, *, wait=0):
+    def project(self, name, output, *, wait=0, signal="PRODUCTS"):
         """One matrix of the layer from the weight FIFO, times the activations in `xq`."""
         n, k = self.plan.shapes[name]
-        self.matmul(k, n, output, wait=wait)
+        self.matmul(k, n, output, wait=wait, signal=signal)
 
-    def matmul(self, k, n, output, *, wait=0, observe=False):
+    def _project_and_gather(self, name):
+        """A whole row of products in `o`, from all chips."""
+        ready, alone = self.semaphore["ACTIVATIONS"], self.plan.chips == 1
+        self.project(name, self.plan.own("o"), wait=ready, signal="PRODUCTS" if alone else "SLICE")
+        if not alone:
+            self.gather("o")
+
+    def gather(self, name):
+        """Complete a buffer of which each chip has its slot, once SLICE tells so; GATHERED when all is there."""
+        plan, address = self.plan, self.pad[name]
+        slots = plan.shard.slots(name)
+        steps = list(plan.shard.network.gather_steps(plan.rank))
+        for index, ((to, sent, follows), (source, received)) in enumerate(steps):
+            self.a.exchange(
+                send=(to, address + slots[sent].start, slots[sent].count),
+                receive=(source, address + slots[received].start, slots[received].count),
+                follows=follows,
+                wait=self.semaphore["SLICE"] if index == 0 else 0,
+                signal=self.semaphore["GATHERED"] if index == len(steps) - 1 else 0,
+            )
+
+    def gather_and_quantize(self, name, n, maximum):
+        """xq, scale = quantise(the row of n that the chips gather); `maximum` is a scalar to use."""
+        self.gather(name)
+        row = Vector(self.pad[name])
+        self.a.vector(
+            Function.COPY,
+            n,
+            a=row,
+            reduce=(Reduction.ABSMAX, maximum.base),
+            wait=self.semaphore["GATHERED"],
+        )
+        self.quantize_row(row, n, maximum)
+
+    def matmul(self, k, n, output, *, wait=0, signal="PRODUCTS", observe=False):
         """A weight matrix from the FIFO times the one row in `xq`."""
         self.a.matmul(
             m=1,
@@ -205,7 +274,7 @@ class LlamaProgram:
             activation_type=self.plan.activation_type,
             observe=observe,
             wait=wait,
-            signal=self.semaphore["PRODUCTS"],
+            signal=self.semaphore[signal],
         )
 
     def norm_and_quantize(self, weight, *, wait=0):
@@ -275,26 +344,32 @@ class LlamaProgram:
 
     def _feed_forward(self):
         """o = w2 @ (silu(w1 @ x) * (w3 @ x)), silu(g) = g / (1 + exp(-g))."""
-        a, s, pad, hidden = self.a, self.semaphore, self.pad, self.model.hidden_dim
-        gate, up, sigmoid = Vector(pad["gate"]), Vector(pad["up"]), Vector(pad["sigmoid"])
-        self.project("w1", pad["gate"], wait=s["ACTIVATIONS"])
+        a, s, pad, hidden = self.a, self.semaphore, self.pad, self.plan.hidden
+        own = self.plan.own("gate")
+        gate, up, sigmoid = Vector(own), Vector(pad["up"]), Vector(pad["sigmoid"])
+        self.project("w1", own, wait=s["ACTIVATIONS"])
         self.project("w3", pad["up"])
-        a.vector(Function.EXPM, hidden, a=Vector(pad["gate"], negate=True), d=sigmoid, wait=s["PRODUCTS"])
+        a.vector(Function.EXPM, hidden, a=Vector(own, negate=True), d=sigmoid, wait=s["PRODUCTS"])
         a.vector(Function.ADD, hidden, a=sigmoid, b=self.constant("one"), d=sigmoid)
         a.vector(Function.RECIPROCAL, hidden, a=sigmoid, d=sigmoid)
         a.vector(Function.MUL, hidden, a=gate, b=sigmoid, d=gate)
         maximum = Scalar(pad["maxima"])
+        alone = self.plan.chips == 1
         a.vector(
             Function.MUL,
             hidden,
             a=gate,
             b=up,
             d=gate,
-            reduce=(Reduction.ABSMAX, maximum.base),
+            reduce=(Reduction.ABSMAX, maximum.base) if alone else None,
             wait=s["PRODUCTS"],
+            signal=0 if alone else s["SLICE"],
         )
-        self.quantize_row(gate, hidden, maximum)
-        self.project("w2", pad["o"], wait=s["ACTIVATIONS"])
+        if alone:
+            self.quantize_row(gate, hidden, maximum)
+        else:
+            self.gather_and_quantize("gate", self.model.hidden_dim, maximum)
+        self._project_and_gather("w2")
 
     # Prefetch
 

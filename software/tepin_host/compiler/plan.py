@@ -13,6 +13,8 @@ External memory, from address 0 (exact addresses: `tepin compile` writes them to
 
 A key page is the weight stream of a [head_dim][64] matrix, so inserting a token changes one column; a value page is that of
 a [64][head_dim] matrix without scales, so inserting a token changes one row.
+
+On several chips each has a plan of its own, for its part of the model (`shard.py`).
 """
 
 import struct
@@ -24,6 +26,7 @@ import numpy as np
 from tepin.config import ChipConfig
 from tepin.isa import ActivationType, DataType
 from tepin_host.compiler.allocate import MemoryMap, ScratchpadMap
+from tepin_host.compiler.shard import Shard
 from tepin_host.errors import UserError
 from tepin_host.layout import stream_size, table_stride, useful_bytes, weight_type
 from tepin_host.models import ModelConfig
@@ -57,6 +60,8 @@ class Plan:
     activations : "int16" or "int8"
     chunk : int
         Most logits that are in the scratchpad at a time; a larger vocabulary goes through it chunk by chunk.
+    rank, chips, topology : int, int, str
+        Which chip of how many this is for, and how they are wired, as of `Shard`.
     """
 
     model: ModelConfig
@@ -64,6 +69,9 @@ class Plan:
     weights: str = "int8"
     activations: str = "int16"
     chunk: int = 4096
+    rank: int = 0
+    chips: int = 1
+    topology: str = "ring"
 
     def __post_init__(self):
         if self.chunk < 1:
@@ -77,9 +85,34 @@ class Plan:
                 f"{self.group} query heads share a KV head, but this configuration multiplies at most "
                 f"accumulator_rows={self.config.accumulator_rows} rows at a time"
             )
+        if self.chips > 1 and self.shard.network.links > self.config.links:
+            raise UserError(
+                f"{self.chips} chips that are wired as {self.topology} need links={self.shard.network.links}, "
+                f"this configuration has links={self.config.links}"
+            )
         _ = self.memory, self.scratchpad
 
     # Shapes
+
+    @cached_property
+    def shard(self):
+        """The chip's part of the model."""
+        return Shard(self.model, self.rank, self.chips, self.topology)
+
+    @property
+    def heads(self):
+        """The chip's query heads."""
+        return self.shard.heads.count
+
+    @property
+    def kv_heads(self):
+        """The chip's KV heads."""
+        return self.shard.kv_heads.count
+
+    @property
+    def hidden(self):
+        """The chip's hidden channels."""
+        return self.shard.hidden.count
 
     @property
     def group(self):
@@ -112,21 +145,23 @@ class Plan:
 
     @cached_property
     def shapes(self):
-        """(N, K) of every matrix."""
-        m = self.model
+        """(N, K) of the chip's part of every matrix."""
+        m, channels = self.model, self.shard.channels.count
         return {
-            "wk": (m.kv_dim, m.dim),
-            "wv": (m.kv_dim, m.dim),
-            "wq": (m.dim, m.dim),
-            "wo": (m.dim, m.dim),
-            "w1": (m.hidden_dim, m.dim),
-            "w3": (m.hidden_dim, m.dim),
-            "w2": (m.dim, m.hidden_dim),
+            "wk": (self.kv_heads * m.head_dim, m.dim),
+            "wv": (self.kv_heads * m.head_dim, m.dim),
+            "wq": (self.heads * m.head_dim, m.dim),
+            "wo": (channels, m.dim),
+            "w1": (self.hidden, m.dim),
+            "w3": (self.hidden, m.dim),
+            "w2": (channels, m.hidden_dim),
         }
 
     def matrix_bytes(self, n, k):
         """Bytes of a matrix in memory, padded to the weight FIFO word."""
         c = self.config
+        if n == 0:  # the projections of a chip without heads
+            return 0
         return stream_size(k, n, c.columns, self.weights, align=c.fifo_word_bytes)
 
     @cached_property
@@ -140,9 +175,9 @@ class Plan:
 
     @cached_property
     def chunks(self):
-        """The classifier's chunks as (first token id, tokens)."""
-        vocab = self.model.vocab_size
-        return [(start, min(self.chunk, vocab - start)) for start in range(0, vocab, self.chunk)]
+        """The chip's chunks of the classifier as (first token id, tokens)."""
+        own = self.shard.tokens
+        return [(start, min(self.chunk, own.end - start)) for start in range(own.start, own.end, self.chunk)]
 
     @property
     def classifier_bytes(self):
@@ -173,16 +208,16 @@ class Plan:
     @property
     def value_offset(self):
         """Offset of the value pages within a (block, layer)."""
-        return self.model.n_kv_heads * self.key_page_bytes
+        return self.kv_heads * self.key_page_bytes
 
     @property
     def pages_bytes(self):
         """Key and value pages of a (block, layer): what streams through the weight FIFO."""
-        return self.model.n_kv_heads * (self.key_page_bytes + self.value_page_bytes)
+        return self.kv_heads * (self.key_page_bytes + self.value_page_bytes)
 
     @property
     def cache_layer_bytes(self):
-        return self.pages_bytes + self.model.n_kv_heads * BLOCK * 4
+        return self.pages_bytes + self.kv_heads * BLOCK * 4
 
     @property
     def cache_block_bytes(self):
@@ -198,7 +233,7 @@ class Plan:
         memory.add("request", PROMPT_OFFSET + 4 * m.max_seq_len)
         memory.add("constants", self.constants_bytes)
         memory.add("rotary", m.max_seq_len * m.head_dim * 4)
-        memory.add("embedding", m.vocab_size * table_stride(m.dim))
+        memory.add("embedding", self.shard.tokens.count * table_stride(m.dim))
         memory.add("norms", m.n_layers * 2 * m.dim * 4)
         memory.add("weights", m.n_layers * self.offsets["end"] + self.classifier_bytes)
         memory.add("cache", -(-m.max_seq_len // BLOCK) * self.cache_block_bytes)
@@ -222,32 +257,32 @@ class Plan:
         """Addresses of the working buffers in the scratchpad, by name."""
         m, config = self.model, self.config
         pad = ScratchpadMap(config.scratchpad_bytes, config.scratchpad_banks)
-        heads, dim, hidden = m.n_heads, m.dim, m.hidden_dim
+        heads, kv_heads, dim, hidden = self.heads, self.kv_heads, m.dim, self.hidden
         sizes = {
             # name: (bytes, preferred bank); pages apart from each other, first operands apart from second ones
-            "key_pages": (m.n_kv_heads * self.key_page_bytes, 0),
-            "value_pages": (m.n_kv_heads * self.value_page_bytes, 1),
-            "value_scales": (m.n_kv_heads * BLOCK * 4, 1),
-            "block_value_scales": (m.n_kv_heads * BLOCK * 4, 1),
+            "key_pages": (kv_heads * self.key_page_bytes, 0),
+            "value_pages": (kv_heads * self.value_page_bytes, 1),
+            "value_scales": (kv_heads * BLOCK * 4, 1),
+            "block_value_scales": (kv_heads * BLOCK * 4, 1),
             "scores": (heads * BLOCK * 4, 2),
             "probabilities": (heads * BLOCK * 4, 3),
             "probabilities_q": (heads * self.row_bytes(BLOCK), 3),
             "x": (4 * dim, 2),
             "norms": (2 * 2 * dim * 4, 3),
             "u": (4 * dim, 2),
-            "xq": (self.row_bytes(max(dim, hidden)), 3),
-            "embedding": (table_stride(dim), 3),
+            "xq": (self.row_bytes(max(dim, m.hidden_dim)), 3),
+            "embedding": (self.chips * table_stride(dim), 3),
             "rotary": (4 * m.head_dim, 3),
-            "k": (4 * m.kv_dim, 2),
-            "v": (4 * m.kv_dim, 2),
-            "q": (4 * dim, 2),
-            "rotated": (4 * dim, 2),
-            "products": (4 * dim // 2, 3),
+            "k": (4 * kv_heads * m.head_dim, 2),
+            "v": (4 * kv_heads * m.head_dim, 2),
+            "q": (4 * heads * m.head_dim, 2),
+            "rotated": (4 * heads * m.head_dim, 2),
+            "products": (4 * heads * m.head_dim // 2, 3),
             "qq": (heads * self.row_bytes(m.head_dim), 3),
             "attention": (4 * dim, 2),
-            "block_attention": (4 * dim, 3),
+            "block_attention": (4 * heads * m.head_dim, 3),
             "o": (4 * dim, 3),
-            "gate": (4 * hidden, 2),
+            "gate": (4 * m.hidden_dim, 2),
             "up": (4 * hidden, 3),
             "sigmoid": (4 * hidden, 3),
             "logits": (4 * max(tokens for _, tokens in self.chunks), 2),
@@ -268,28 +303,36 @@ class Plan:
             "inverse",
         ):
             sizes[name] = (4 * heads, 2)
-        sizes |= {"scale": (4 * heads, 2), "scalars": (32, 2)}
+        # A row's maximum and scale are there without heads, too.
+        sizes |= {name: (max(4, sizes[name][0]), 2) for name in ("maxima", "steps", "inverse")}
+        sizes |= {"scale": (max(4, 4 * heads), 2), "scalars": (32, 2)}
+        if self.chips > 1:
+            sizes |= {"candidates": (8 * self.chips, 2)}
         for name, (size, bank) in sizes.items():
             pad.add(name, size, bank)
         return {name: region.address for name, region in pad.buffers.items()}
 
+    def own(self, name):
+        """Scratchpad address of the chip's slot of a buffer that is gathered; of the buffer itself, if there is one chip."""
+        return self.scratchpad[name] + self.shard.slots(name)[self.rank].start
+
     # What one token must move
 
     def useful_bytes(self, position):
-        """Bytes that decoding the token at `position` must move: unpadded tensors, keys and values read and written."""
+        """Bytes that the chip must move for the token at `position`: unpadded tensors, keys and values read and written."""
         m = self.model
-        matrices = m.n_layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values())
-        classifier = useful_bytes(m.dim, m.vocab_size, self.weights)
+        matrices = m.n_layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values() if n)
+        classifier = useful_bytes(m.dim, self.shard.tokens.count, self.weights)
         norms = m.n_layers * 2 * m.dim * 4
         embedding = m.dim + 4
-        per_token = m.n_layers * m.n_kv_heads * 2 * (m.head_dim + 4)
+        per_token = m.n_layers * self.kv_heads * 2 * (m.head_dim + 4)
         return matrices + classifier + norms + embedding + per_token * (position + 1)
 
     def multiplications(self, position):
-        """Multiply-accumulates of decoding the token at `position` on the array."""
+        """The chip's multiply-accumulates of decoding the token at `position`, on the array."""
         m = self.model
-        weights = m.n_layers * sum(n * k for n, k in self.shapes.values()) + m.vocab_size * m.dim
-        return weights + m.n_layers * m.n_heads * 2 * m.head_dim * (position + 1)
+        weights = m.n_layers * sum(n * k for n, k in self.shapes.values()) + self.shard.tokens.count * m.dim
+        return weights + m.n_layers * self.heads * 2 * m.head_dim * (position + 1)
 
     def constant_words(self):
         """The constants region's scalars as float32 (or raw integer) bytes."""

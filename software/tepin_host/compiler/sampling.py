@@ -4,6 +4,8 @@
 Greedy: argmax of the logits, ties to the lowest id. With a temperature T: argmax of logits / T + g, g[i] = -ln(-ln u[i])
 with u uniform (the Gumbel-max trick), which draws from softmax(logits / T) exactly. u depends on seed, position and
 token id only.
+
+On several chips each looks for the best of its own tokens; then they gather these and choose the best of them, all alike.
 """
 
 from tepin.isa import Function, Reduction, ScalarOp
@@ -22,6 +24,12 @@ class Sampler:
 
     def emit(self, token):
         """Leave the chosen token id in the register `token`."""
+        self._best_of_own(token)
+        if self.plan.chips > 1:
+            self._best_of_all(token)
+
+    def _best_of_own(self, token):
+        """token = the best of the chip's tokens; its value is left in the second word of the last `best`."""
         a, program, pad = self.a, self.program, self.pad
         chunks = self.plan.chunks
         program.norm_and_quantize(program.final_norm)
@@ -33,8 +41,11 @@ class Sampler:
             last = index == len(chunks) - 1
             self._best_of_chunk(index, tokens, self.semaphore["CHOSEN" if last else "ACTIVATIONS"])
         a.wait(self.semaphore["CHOSEN"])
+        start = chunks[0][0]
         if len(chunks) == 1:
             a.load_word(token, pad["best"])
+            if start:
+                a.scalar(ScalarOp.ADD, token, token, start)
             return
         # The best of the chunks' bests; an earlier chunk wins a tie, as an earlier token does.
         overall = pad["best"] + 8 * len(chunks)
@@ -49,10 +60,35 @@ class Sampler:
         a.wait(self.semaphore["CHOSEN"])
         with a.temporary("chunk") as chunk:
             a.load_word(chunk, overall)
-            a.scalar(ScalarOp.MUL, token, chunk, chunks[1][0])
+            a.scalar(ScalarOp.MUL, token, chunk, chunks[1][0] - start)
+            if start:
+                a.scalar(ScalarOp.ADD, token, token, start)
             a.scalar(ScalarOp.MUL, chunk, chunk, 8)
             a.load_word(chunk, pad["best"], chunk)
             a.scalar(ScalarOp.ADD, token, token, chunk)
+
+    def _best_of_all(self, token):
+        """token = the best of all chips' candidates; a lower chip wins a tie, as a lower token does."""
+        a, pad, s, plan = self.a, self.pad, self.semaphore, self.plan
+        own, chunks = plan.own("candidates"), len(plan.chunks)
+        a.store_word(token, own)
+        with a.temporary("value") as value:
+            a.load_word(value, pad["best"] + (4 if chunks == 1 else 8 * chunks + 4))
+            a.store_word(value, own + 4)
+        a.signal(s["SLICE"])
+        self.program.gather("candidates")
+        a.vector(
+            Function.COPY,
+            plan.chips,
+            a=Strided(pad["candidates"] + 4, stride=8),
+            reduce=(Reduction.ARGMAX, pad["best"]),
+            wait=s["GATHERED"],
+            signal=s["CHOSEN"],
+        )
+        a.wait(s["CHOSEN"])
+        a.load_word(token, pad["best"])
+        a.scalar(ScalarOp.MUL, token, token, 8)
+        a.load_word(token, pad["candidates"], token)
 
     def _best_of_chunk(self, index, tokens, signal):
         """best[index] = argmax over the chunk, greedy or with noise."""
