@@ -11,6 +11,7 @@ s_axil -- Controller -- commands --> DmaEngine, MatmulEngine, VectorEngine
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from tepin.clock import add_clock_gated
 from tepin.config import ChipConfig
 from tepin.control.controller import ENGINES, Controller
 from tepin.dma.axi import AXI4LiteSignature, AXI4Signature
@@ -132,7 +133,14 @@ class Chip(Component):
         m.d.sync += resets.eq(Cat(controller.reset, resets))
         m.submodules.dma = ResetInserter(resets[0])(dma)
         m.submodules.matmul = ResetInserter(resets[1])(matmul)
-        m.submodules.vector = ResetInserter(resets[2])(vector)
+        # The others are hardly ever at rest: weights come in every cycle.
+        add_clock_gated(
+            m,
+            platform,
+            "vector",
+            ResetInserter(resets[2])(vector),
+            resting=vector.control.resting & ~resets[2],
+        )
         m.submodules.scratchpad = scratchpad
 
         connect(m, flipped(self.s_axil), controller.s_axil)

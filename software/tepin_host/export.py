@@ -74,8 +74,8 @@ def export(config, top="chip"):
     Returns
     -------
     dict
-        Text of every file, by name, in the order of `file_names`. Takes seconds to minutes; the chip's Verilog, which is
-        the very text that the compiled simulation is built of, is cached.
+        Text of every file, by name, in the order of `file_names`. Takes seconds to minutes; the chip's Verilog is
+        cached.
     """
     design = TOPS[top]
     component = design.make(config)

@@ -57,6 +57,7 @@ def run_cocotb(
     text=None,
     extra_sources=(),
     extra_env=None,
+    clock_gates=False,
     family=None,
     part=None,
     sim=None,
@@ -84,6 +85,8 @@ def run_cocotb(
         Verilog of the modules that the design instantiates and does not contain.
     extra_env : mapping from str to str, optional
         Further environment variables for the simulation.
+    clock_gates : bool
+        As in `tepin.verilog.convert`.
     family : str, optional
         One of `tepin_testbench.gates.FAMILIES`: the design is synthesised for it, and the netlist is simulated. The one of
         the command line by default, which is none; `""` for none in any case.
@@ -110,7 +113,9 @@ def run_cocotb(
     port_list = verilog.ports(component, port_names)
     family = options.gates() if family is None else family
     device = gates.DEVICES[family] if family else None
-    text = text or verilog.convert(component, name=top, port_names=port_names, device=device)
+    text = text or verilog.convert(
+        component, name=top, port_names=port_names, device=device, clock_gates=clock_gates
+    )
     environment = {
         options.SEED: str(options.seed()),
         PARAMETERS: json.dumps(dict(parameters or {})),

@@ -35,6 +35,9 @@ class EngineSignature(wiring.Signature):
         Increments a semaphore; never held up. 0 is no semaphore and has no effect.
     busy : Out
         High while a command is being assembled or executed.
+    resting : Out
+        High if nothing in the engine changes at the next clock edge, so that it needs none: no command is under way, and
+        none can begin. Falls in the cycle in which there is a command word, or a semaphore is granted.
     error, error_valid : Out
         `error_valid` is high for at least one cycle when a command fails. The sequencer then stops the program and resets
         every engine.
@@ -48,6 +51,7 @@ class EngineSignature(wiring.Signature):
                 "signal_valid": Out(1),
                 "signal": Out(4),
                 "busy": Out(1),
+                "resting": Out(1),
                 "error_valid": Out(1),
                 "error": Out(EngineError),
             }
@@ -86,6 +90,7 @@ class CommandReader(wiring.Component):
     o : Out stream of commands, `command_layout(engine)`
     nop : Out, valid with `o`: the command does nothing but signal
     busy : Out, high from the first word of a command until it is handed over
+    waiting : Out, for a first word or for a semaphore that has not come: nothing changes at the next clock edge
     error_valid, error_pc : Out
         High for good when a command's length contradicts its flags (the stream of words is lost from there on).
     """
@@ -99,6 +104,7 @@ class CommandReader(wiring.Component):
                 "o": Out(stream.Signature(command_layout(engine))),
                 "nop": Out(1),
                 "busy": Out(1),
+                "waiting": Out(1),
                 "error_valid": Out(1),
                 "error_pc": Out(15),
             }
@@ -177,5 +183,9 @@ class CommandReader(wiring.Component):
                     m.next = "HEADER"
             with m.State("ERROR"):
                 m.d.comb += self.error_valid.eq(1)
+        m.d.comb += self.waiting.eq(
+            (fsm.ongoing("HEADER") & ~self.words.valid)
+            | (fsm.ongoing("WAIT") & self.wait.valid & ~self.wait.ready)
+        )
         m.d.comb += self.busy.eq(~fsm.ongoing("HEADER") | self.words.valid)
         return m

@@ -5,6 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.clock import add_clock_gated
 from tepin.control.engine import EngineSignature
 from tepin.dma.axi import AXI4Signature
 from tepin.dma.index import IndexReader
@@ -176,10 +177,10 @@ class DmaEngine(wiring.Component):
         m.submodules.weights = weights = WeightLoads(
             word_bytes=self.fifo_word_bytes, fifo_bytes=self.weight_fifo_bytes, **common
         )
-        m.submodules.loads = loads = Loads(
-            line_bytes=self.line_bytes, buffer_beats=self.load_buffer_beats, **common
-        )
-        m.submodules.stores = stores = Stores(line_bytes=self.line_bytes, **common)
+        loads = Loads(line_bytes=self.line_bytes, buffer_beats=self.load_buffer_beats, **common)
+        stores = Stores(line_bytes=self.line_bytes, **common)
+        add_clock_gated(m, platform, "loads", loads, resting=loads.control.resting)
+        add_clock_gated(m, platform, "stores", stores, resting=stores.control.resting)
         m.submodules.indices = indices = IndexReader(line_bytes=self.line_bytes, clients=3)
         m.submodules.reads = reads = ReadChannel(data_width=self.data_width, outstanding=self.outstanding)
 

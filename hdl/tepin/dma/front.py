@@ -56,6 +56,7 @@ class FrontEnd(wiring.Component):
     o : Out stream of `checked_burst(block_bytes, beat_bytes)`
     accepted : Out, a command leaves the reader in this cycle
     busy : Out, a command is being read or split
+    waiting : Out, as that of `CommandReader`
     error_valid, error : Out, a command that could not be read
     """
 
@@ -74,6 +75,7 @@ class FrontEnd(wiring.Component):
                 "o": Out(stream.Signature(checked_burst(block_bytes, beat_bytes))),
                 "accepted": Out(1),
                 "busy": Out(1),
+                "waiting": Out(1),
                 "error_valid": Out(1),
                 "error": Out(EngineError),
             }
@@ -118,6 +120,7 @@ class FrontEnd(wiring.Component):
             window.limit.eq(self.limit),
             self.accepted.eq(reader.o.valid & reader.o.ready),
             self.busy.eq(reader.busy),
+            self.waiting.eq(reader.waiting),
             self.error_valid.eq(reader.error_valid),
             self.error.code.eq(ErrorCode.ILLEGAL_INSTRUCTION),
             self.error.pc.eq(reader.error_pc),

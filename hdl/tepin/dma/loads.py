@@ -5,6 +5,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.clock import Settled
 from tepin.control.engine import EngineSignature
 from tepin.dma.align import BeatsToLines
 from tepin.dma.beats import BeatWalker, copy_span, span_layout
@@ -80,6 +81,7 @@ class Loads(wiring.Component):
         )
         # Spans wait for their data in memory or in the buffer; some more than can be in flight.
         span_depth = 1 << (self.outstanding + 3).bit_length()
+        m.submodules.settled = settled = Settled()
         m.submodules.completion = completion = Completion(runs=span_depth + 4)
         connect(m, front.index, flipped(self.index))
         connect(m, flipped(self.control.commands), front.words)
@@ -91,6 +93,8 @@ class Loads(wiring.Component):
             self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
             self.control.signal.eq(completion.signal),
             self.control.busy.eq(front.busy | completion.busy),
+            settled.still.eq(front.waiting & ~completion.busy & ~self.beats.valid),
+            self.control.resting.eq(settled.o),
         ]
 
         # Requests.

@@ -5,6 +5,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.clock import Settled
 from tepin.control.engine import EngineSignature
 from tepin.dma.align import LinesToBeats
 from tepin.dma.axi import AXI4Signature
@@ -79,6 +80,7 @@ class Stores(wiring.Component):
         m.submodules.front = front = FrontEnd(
             engine=Engine.STORES, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes
         )
+        m.submodules.settled = settled = Settled()
         m.submodules.completion = completion = Completion(runs=self.outstanding)
         connect(m, front.index, flipped(self.index))
         connect(m, flipped(self.control.commands), front.words)
@@ -90,6 +92,8 @@ class Stores(wiring.Component):
             self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
             self.control.signal.eq(completion.signal),
             self.control.busy.eq(front.busy | completion.busy),
+            settled.still.eq(front.waiting & ~completion.busy & ~self.b.valid),
+            self.control.resting.eq(settled.o),
         ]
 
         # Addresses. A burst enters the queue of data in the same cycle in which its address goes to the bus.

@@ -13,6 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import ceil_log2
 
+from tepin.clock import Settled
 from tepin.control.engine import CommandReader, EngineSignature
 from tepin.isa import Engine, ErrorCode, Function, Mode, Reduction
 from tepin.memory.ports import ReadPort, WritePort
@@ -317,6 +318,11 @@ class VectorEngine(wiring.Component):
             readers["c"].fault,
             writer.fault,
             reduction_writer.fault,
+        ]
+        m.submodules.settled = settled = Settled()
+        m.d.comb += [
+            settled.still.eq(reader.waiting & ~running & ~failed),
+            self.control.resting.eq(settled.o),
         ]
         error = self.control.error
         m.d.sync += faulty.eq(Cat(faults))

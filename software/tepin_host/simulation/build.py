@@ -24,7 +24,7 @@ def _sources():
     return [[str(path.relative_to(root)), path.read_bytes()] for path in sorted(root.rglob("*.py"))]
 
 
-def cached_verilog(name, description, make, *, progress=None):
+def cached_verilog(name, description, make, *, clock_gates=False, progress=None):
     """Verilog text of a component as module `name`, from the cache if nothing has changed.
 
     Parameters
@@ -34,24 +34,27 @@ def cached_verilog(name, description, make, *, progress=None):
         All that the component is made from, besides the sources.
     make : callable
         Returns the component.
+    clock_gates : bool
+        As in `tepin.verilog.convert`.
     progress : callable(str), optional
         Called if the text has to be generated.
     """
-    key = verilator.content_key(_sources(), name, json.dumps(description, sort_keys=True))
+    key = verilator.content_key(_sources(), name, json.dumps([description, clock_gates], sort_keys=True))
 
     def build(directory):
         from tepin import verilog
 
         if progress:
             progress("generating Verilog")
-        (directory / f"{name}.v").write_text(verilog.convert(make(), name=name))
+        (directory / f"{name}.v").write_text(verilog.convert(make(), name=name, clock_gates=clock_gates))
 
     return (verilator.cached_build("chip", key, build) / f"{name}.v").read_text()
 
 
-def chip_verilog(config, *, progress=None):
+def chip_verilog(config, *, clock_gates=False, progress=None):
     """Verilog text of the chip with module name `tepin`, from the cache if nothing has changed.
 
+    With `clock_gates`, the same with the clocks stopped of what rests, see `tepin.clock`: it simulates more quickly.
     `progress(message)` is called if it has to be generated.
     """
 
@@ -60,7 +63,7 @@ def chip_verilog(config, *, progress=None):
 
         return Chip(config)
 
-    return cached_verilog("tepin", asdict(config), make, progress=progress)
+    return cached_verilog("tepin", asdict(config), make, clock_gates=clock_gates, progress=progress)
 
 
 def build_simulator(config, *, text=None, progress=None):
@@ -86,4 +89,5 @@ def build_simulator(config, *, text=None, progress=None):
         parameters={"WIDTH": config.port_width},
         defines={"PORT_BYTES": config.port_bytes},
     )
-    return compile_library(text or chip_verilog(config, progress=progress), harness, progress=progress)
+    text = text or chip_verilog(config, clock_gates=True, progress=progress)
+    return compile_library(text, harness, progress=progress)

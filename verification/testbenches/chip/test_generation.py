@@ -8,7 +8,7 @@ import pytest
 
 from tepin_host.compiler import Request, compile_model
 from tepin_host.driver import ChipDriver
-from tepin_host.simulation import ChipSimulator
+from tepin_host.simulation import ChipSimulator, build_simulator, chip_verilog
 from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY, assert_same, reference, rtl, rtl_on
 
@@ -170,3 +170,14 @@ def test_same_cycles_every_time(executable):
     first, second = (rtl(executable, request).report for _ in range(2))
     assert first.busy_cycles == second.busy_cycles
     assert first.cycles_per_token == second.cycles_per_token
+
+
+@pytest.mark.slow
+def test_clock_gates_change_no_cycle(executable):
+    """The compiled simulation stops the clock of what rests; without that, everything takes the same time."""
+    request = Request([1, 7, 30], 6, stop=())
+    ungated = build_simulator(TINY, text=chip_verilog(TINY))
+    first, second = rtl(executable, request), rtl(executable, request, library=ungated)
+    assert_same(first, second)
+    assert first.report.busy_cycles == second.report.busy_cycles
+    assert first.report.cycles_per_token == second.report.cycles_per_token

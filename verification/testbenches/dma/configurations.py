@@ -23,6 +23,9 @@ SHAPES = {
     },
 }  # fmt: skip
 
+CLOCK_GATES = {"wide"}
+"""Shapes whose engines lose their clock while they rest; the cycles are the same."""
+
 # The extremes always; the one in the middle, which is that of whole-chip tests as well, when there is time.
 USUAL_SHAPES = ["narrow", "wide", pytest.param("middle", marks=pytest.mark.slow)]
 
@@ -35,4 +38,5 @@ def run(shape, test_module, **parameters):
         top="dma",
         test_module=test_module,
         parameters={**settings, **parameters, "shape": shape},
+        clock_gates=shape in CLOCK_GATES,
     )

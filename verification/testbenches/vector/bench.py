@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.clock import add_clock_gated
 from tepin.control.engine import EngineSignature
 from tepin.memory.ports import ReadPort
 from tepin.vector.engine import VectorEngine
@@ -60,7 +61,8 @@ class VectorBench(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.engine = engine = VectorEngine(lanes=self.lanes, line_bytes=self.line_bytes)
+        engine = VectorEngine(lanes=self.lanes, line_bytes=self.line_bytes)
+        add_clock_gated(m, platform, "engine", engine, resting=engine.control.resting)
         m.submodules.memory = memory = Memory(shape=32, depth=self.size // 4, init=[])
         connect(m, engine.control, flipped(self.control))
         m.d.sync += self.signals.eq(self.signals + engine.control.signal_valid)

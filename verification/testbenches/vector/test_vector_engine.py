@@ -30,10 +30,14 @@ SIZE = 4096
 FLAVOURS = ("plain", "unit", "bits", "special", "mixed")
 
 
-@pytest.mark.parametrize("lanes, line_bytes", [(1, 4), (4, 16), pytest.param(2, 16, marks=pytest.mark.slow)])
-def test_vector_engine(lanes, line_bytes):
+@pytest.mark.parametrize(
+    "lanes, line_bytes, clock_gates",
+    [(1, 4, False), (4, 16, True), pytest.param(2, 16, False, marks=pytest.mark.slow)],
+)
+def test_vector_engine(lanes, line_bytes, clock_gates):
     config = {"lanes": lanes, "line_bytes": line_bytes, "size": SIZE}
-    run_cocotb(VectorBench(**config), top="vector", test_module=__name__, parameters=config)
+    bench = VectorBench(**config)
+    run_cocotb(bench, top="vector", test_module=__name__, parameters=config, clock_gates=clock_gates)
 
 
 async def run_random(driver, rng, batches, *, commands=6, **choices):
