@@ -59,6 +59,17 @@ COMPARISONS = {
 }
 
 
+def compared(kind, x, y):
+    """Encoding of a comparison's result; the larger number (NaN above all) or smaller (NaN wins) is never -0."""
+    if kind in COMPARISONS:
+        return ONE if COMPARISONS[kind](x, y) else 0
+    if soft.f32_is_nan(x) or soft.f32_is_nan(y):
+        return NAN
+    take_y = soft.f32_lt_quiet(x, y) if kind == CompareOperation.MAX else soft.f32_lt_quiet(y, x)
+    bits = int.from_bytes((y if take_y else x).to_bytes(), "big")
+    return bits if bits & (SIGN - 1) else 0
+
+
 @pytest.fixture(autouse=True)
 def modes():
     soft.set_rounding_mode(soft.RoundingMode.NEAR_EVEN)
@@ -87,15 +98,10 @@ def test_same_as_softfloat(units, count, rng):
     kinds, limits = list(CompareOperation), [format.limits for format in IntFormat]
     for row, result, i in zip(operands.tolist(), results.tolist(), integers.tolist(), strict=True):
         x, y = number(row[0]), number(row[1])
-        kind = kinds[row[4] & 7]
-        if kind in COMPARISONS:
-            compared = ONE if COMPARISONS[kind](x, y) else 0
-        else:
-            compared = extreme(kind, x, y)
         expected = [
             encoding(soft.f32_add, x, y),
             encoding(soft.f32_mul, x, y),
-            compared,
+            compared(kinds[row[4] & 7], x, y),
             int.from_bytes(soft.i64_to_f32(soft.Int64.from_int(i)).to_bytes(), "big"),
             integer(x, *limits[row[4] >> 3]) & 0xFFFFFFFF,
         ]
@@ -105,15 +111,6 @@ def test_same_as_softfloat(units, count, rng):
             )
     assert not wrong, f"{len(wrong)} of {len(a)}: " + "; ".join(wrong[:5])
     print(f"{len(a):,} pairs")
-
-
-def extreme(kind, x, y):
-    """Encoding of the larger (NaN above everything) or smaller (NaN wins) of two numbers; never -0."""
-    if soft.f32_is_nan(x) or soft.f32_is_nan(y):
-        return NAN
-    take_y = soft.f32_lt_quiet(x, y) if kind == CompareOperation.MAX else soft.f32_lt_quiet(y, x)
-    bits = int.from_bytes((y if take_y else x).to_bytes(), "big")
-    return bits if bits & (SIGN - 1) else 0
 
 
 def test_corners_are_among_the_pairs(rng):
