@@ -9,6 +9,7 @@ s_axil -- Controller -- commands --> DmaEngine, MatmulEngine, VectorEngine
 """
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from tepin.clock import add_clock_gated
@@ -17,11 +18,12 @@ from tepin.control.controller import ENGINES, Controller
 from tepin.dma.axi import AXI4LiteSignature, AXI4Signature
 from tepin.dma.engine import DmaEngine
 from tepin.isa import Engine
+from tepin.link.engine import LinkEngine
 from tepin.matmul.engine import MatmulEngine
 from tepin.memory.scratchpad import Scratchpad
 from tepin.vector.engine import VectorEngine
 
-__all__ = ["Chip", "dma_engine", "matmul_engine", "vector_engine"]
+__all__ = ["Chip", "dma_engine", "link_engine", "matmul_engine", "vector_engine"]
 
 
 def dma_engine(config):
@@ -53,6 +55,13 @@ def vector_engine(config):
     return VectorEngine(lanes=config.lanes, line_bytes=config.line_bytes)
 
 
+def link_engine(config):
+    """The link engine of a chip of this configuration, which must have links."""
+    return LinkEngine(
+        links=config.links, line_bytes=config.line_bytes, scratchpad_bytes=config.scratchpad_bytes
+    )
+
+
 class Chip(Component):
     """A whole chip. One clock, one synchronous reset.
 
@@ -69,6 +78,8 @@ class Chip(Component):
     m_axi : Out(AXI4Signature)
         External memory.
     irq : Out(1)
+    link_i, link_o : arrays of In and Out streams of 64-bit words
+        To other chips; only with `config.links`.
     probe_valid, probe_data, probe_last : Out(1), Out(32), Out(1)
         Results of matmuls that ask to be observed, in order; for simulation. Nothing in the chip depends on them.
     """
@@ -80,11 +91,14 @@ class Chip(Component):
             raise ValueError(f"program must have at most {config.program_words} words, not {len(program)}")
         self._config = config
         self._program = tuple(program)
+        words = stream.Signature(64)
+        links = {"link_i": In(words).array(config.links), "link_o": Out(words).array(config.links)}
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(addr_width=16)),
                 "m_axi": Out(AXI4Signature(addr_width=32, data_width=config.port_width, id_width=1)),
                 "irq": Out(1),
+                **(links if config.links else {}),
                 "probe_valid": Out(1),
                 "probe_data": Out(32),
                 "probe_last": Out(1),
@@ -107,6 +121,7 @@ class Chip(Component):
             line_bytes=line_bytes,
             config_hash=config.hash,
             program=self._program,
+            links=config.links > 0,
         )
         dma, matmul, vector = dma_engine(config), matmul_engine(config), vector_engine(config)
         readers = [
@@ -120,6 +135,10 @@ class Chip(Component):
             vector.c,
         ]
         writers = [controller.write, dma.write, matmul.o, vector.d, vector.result]
+        if config.links:
+            link = link_engine(config)
+            readers.append(link.read)
+            writers.append(link.write)
         scratchpad = Scratchpad(
             size=config.scratchpad_bytes,
             banks=config.scratchpad_banks,
@@ -157,7 +176,15 @@ class Chip(Component):
             Engine.MATMUL: matmul.control,
             Engine.VECTOR: vector.control,
         }
-        for name, port in zip(ENGINES, controller.engines, strict=True):
+        assert tuple(engines) == ENGINES
+        if config.links:
+            m.submodules.link = ResetInserter(resets[-1])(link)
+            m.d.comb += link.timeout.eq(controller.timeout)
+            engines[Engine.LINK] = link.control
+            for index in range(config.links):
+                connect(m, flipped(self.link_i[index]), link.i[index])
+                connect(m, link.o[index], flipped(self.link_o[index]))
+        for name, port in zip(engines, controller.engines, strict=True):
             connect(m, engines[name], port)
 
         m.d.comb += [

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from amaranth.lib import data, enum
 
 __all__ = [
+    "always",
     "COMMANDS",
     "IMMEDIATE_BITS",
     "ISA_VERSION",
@@ -305,7 +306,8 @@ class LinkFlags(data.Struct):
     reserved: 16
 
 
-def _always(_flags):
+def always(_flags):
+    """Of a field that every command has."""
     return True
 
 
@@ -315,7 +317,7 @@ class Field:
 
     name: str
     doc: str
-    present: Callable = _always
+    present: Callable = always
 
 
 @dataclass(frozen=True)

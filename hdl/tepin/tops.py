@@ -5,7 +5,7 @@ Each top comes with the name of its Verilog module and the meaning of its ports,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
 from tepin.memory.ports import ReadPort
@@ -25,11 +25,14 @@ class Top:
         Returns the component.
     ports : dict
         One line of meaning for every member of the component's signature, by its name.
+    optional : dict
+        The same for members that only some configurations have.
     """
 
     module: str
     make: Callable
     ports: dict[str, str]
+    optional: dict[str, str] = field(default_factory=dict)
 
 
 _COMMANDS = (
@@ -50,6 +53,10 @@ TOPS = {
             "probe_valid": "for simulation: probe_data is an element of a matmul that asked to be observed",
             "probe_data": "for simulation: the element, float32 or int32",
             "probe_last": "for simulation: it is the last one of its matmul",
+        },
+        optional={
+            "link_i": "64-bit words from other chips, a stream for each link",
+            "link_o": "64-bit words to other chips, a stream for each link; they must arrive complete and in order",
         },
     ),
     "matmul": Top(

@@ -20,7 +20,7 @@ from tepin.memory.ports import ReadPort
 from tepin.tops import TOPS
 from tepin_host.simulation.build import chip_verilog
 
-__all__ = ["MANIFEST", "export", "file_names", "memories"]
+__all__ = ["MANIFEST", "export", "file_names", "memories", "port_groups"]
 
 MANIFEST = "manifest.json"
 
@@ -79,7 +79,7 @@ def export(config, top="chip"):
     """
     design = TOPS[top]
     component = design.make(config)
-    ports = _port_groups(component, design.ports)
+    ports = port_groups(component, design)
     files = {}
     if top == "chip":
         files[f"{design.module}.v"] = text = chip_verilog(config)
@@ -112,8 +112,9 @@ def export(config, top="chip"):
     return files
 
 
-def _port_groups(component, meanings):
-    """The ports in Verilog, one group for each member of the component's signature."""
+def port_groups(component, design):
+    """The ports in Verilog of a component that the `Top` has made, one group for each member of its signature."""
+    meanings = design.ports | design.optional
     fields = _fields(component)
     clock = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
     groups = {name: [] for name in component.signature.members}

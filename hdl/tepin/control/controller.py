@@ -22,7 +22,7 @@ from tepin.stream import StreamFifo
 __all__ = ["ENGINES", "Controller"]
 
 ENGINES = (Engine.WEIGHTS, Engine.LOADS, Engine.STORES, Engine.MATMUL, Engine.VECTOR)
-"""The engines in the order of `Controller.engines`."""
+"""The engines in the order of `Controller.engines`; a link engine comes behind them."""
 
 
 class Controller(Component):
@@ -40,6 +40,8 @@ class Controller(Component):
         What the register CONFIG_HASH shows.
     program : sequence of int
         First words of the program memory at power-up, as of `Fetch`.
+    links : bool
+        Whether there is a link engine.
 
     Members
     -------
@@ -59,20 +61,26 @@ class Controller(Component):
         Resets all engines.
     read_beat, write_beat, array_active : In(1)
         Events to count. The first two also count as progress.
+    timeout : Out(1)
+        The watchdog ends the program; an engine that knows more of the reason may fail in the same cycle. Only with `links`.
     """
 
-    def __init__(self, *, program_words, queue_words, tokens, line_bytes, config_hash, program=()):
+    def __init__(
+        self, *, program_words, queue_words, tokens, line_bytes, config_hash, program=(), links=False
+    ):
         self._program_words = program_words
         self._queue_words = queue_words
         self._tokens = tokens
         self._line_bytes = line_bytes
         self._config_hash = config_hash
         self._program = program
+        self._links = links
+        self._names = (*ENGINES, Engine.LINK) if links else ENGINES
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(addr_width=16)),
                 "irq": Out(1),
-                "engines": In(EngineSignature()).array(len(ENGINES)),
+                "engines": In(EngineSignature()).array(len(self._names)),
                 "read": Out(ReadPort(line_bytes=line_bytes)),
                 "write": Out(WritePort(line_bytes=line_bytes)),
                 "read_base": Out(32),
@@ -87,12 +95,13 @@ class Controller(Component):
                 "read_beat": In(1),
                 "write_beat": In(1),
                 "array_active": In(1),
+                **({"timeout": Out(1)} if links else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        count = len(ENGINES)
+        count = len(self._names)
         # Sources of errors and clients of semaphores: the engines, then these.
         semaphore_error, sequencer_error, watchdog_error = range(count, count + 3)
         supervisor = Supervisor(sources=count + 3)
@@ -205,10 +214,13 @@ class Controller(Component):
             ),
         ]
 
+        if self._links:
+            m.d.comb += self.timeout.eq(watchdog.timeout)
+
         # Counters
         events = {
             "CYCLES": 1,
-            **{f"{name.name}_BUSY": busy[index] for index, name in enumerate(ENGINES)},
+            **{f"{name.name}_BUSY": busy[index] for index, name in enumerate(self._names)},
             "SEQUENCER_STALLED": sequencer.stalled,
             "READ_BEATS": self.read_beat,
             "WRITE_BEATS": self.write_beat,

@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..isa import COMMANDS, EngineOp, ErrorCode, QueueHeader
+from ..isa import COMMANDS, EngineOp, ErrorCode, QueueHeader, always
 
 __all__ = ["CommandReader", "EngineError", "EngineSignature", "command_layout"]
 
@@ -161,6 +161,11 @@ class CommandReader(wiring.Component):
                 m.d.sync += expected.eq(1 + sum(pending[index] for index in range(len(names))))
                 m.d.sync += unchecked.eq(1)
                 m.next = "FIELDS"
+                if all(field.present is not always for field in self._command.fields):
+                    with m.If(pending == 0):
+                        m.next = "WAIT"
+                        with m.If(header.length != 1):
+                            m.next = "ERROR"
             with m.State("FIELDS"):
                 m.d.comb += self.words.ready.eq(1)
                 m.d.sync += unchecked.eq(0)

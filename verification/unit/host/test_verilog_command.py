@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ def test_engine_alone_is_the_same_everywhere(capsys, tmp_path):
     control = next(group for group in manifest["ports"] if group["name"] == "loads_control")
     error = next(port for port in control["ports"] if port["name"] == "loads_control__error")
     assert error["fields"] == {"code": [7, 0], "pc": [22, 8], "info": [54, 23]}
+
+
+def test_ports_of_links_are_explained():
+    """Ports that only some configurations have."""
+    linked = TOPS["chip"].make(replace(TINY, links=2))
+    extra = [name for name in linked.signature.members if name not in TOPS["chip"].ports]
+    assert extra == list(TOPS["chip"].optional)
+    groups = {group["name"]: group["ports"] for group in export.port_groups(linked, TOPS["chip"])}
+    assert [port["name"] for port in groups["link_o"]][:3] == [
+        "link_o__0__payload",
+        "link_o__0__valid",
+        "link_o__0__ready",
+    ]
+    assert len(groups["link_i"]) == len(groups["link_o"]) == 6
 
 
 @pytest.mark.parametrize("top", TOPS)
