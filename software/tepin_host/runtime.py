@@ -14,7 +14,16 @@ from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
-__all__ = ["Report", "checked", "load_device", "run_device", "run_reference", "run_rtl"]
+__all__ = [
+    "Report",
+    "busy_cycles",
+    "checked",
+    "load_device",
+    "run_device",
+    "run_reference",
+    "run_rtl",
+    "start",
+]
 
 
 @dataclass
@@ -62,6 +71,14 @@ class Report:
             for executable, words in zip(executables, parts, strict=True)
         ]
         self.logits = np.concatenate(columns, axis=1)
+
+    def time(self, stamps):
+        """Take over the cycles from the start to each token."""
+        if stamps:
+            self.first_token_cycles = stamps[0]
+            self.cycles_per_token = (
+                (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else float(stamps[0])
+            )
 
     def finish(self, executables, request):
         """Fill in what follows from tokens and cycles; bytes and products are those of all chips."""
@@ -183,6 +200,11 @@ def run_device(executable, request, report, chip):
 
 def _start(driver, executable):
     driver.load_program(executable.program)
+    start(driver, executable)
+
+
+def start(driver, executable):
+    """Start the program that has been loaded, with all of its memory open to it."""
     driver.start(read=(0, executable.memory_bytes), write=(0, executable.memory_bytes))
 
 
@@ -196,16 +218,17 @@ def _tokens(driver, executable, report, *, wait, elapsed):
     error = driver.error()
     if error:
         raise UserError(f"the chip stopped with {error}")
-    if stamps:
-        report.first_token_cycles = stamps[0]
-        report.cycles_per_token = (
-            (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else float(stamps[0])
-        )
+    report.time(stamps)
 
 
 def _conclude(driver, executable, request, report):
+    report.busy_cycles = busy_cycles(driver)
+    report.finish([executable], request)
+
+
+def busy_cycles(driver):
+    """`Report.busy_cycles` of the last program."""
     counters = driver.counters()
-    report.busy_cycles = {"total": counters["cycles"]} | {
+    return {"total": counters["cycles"]} | {
         name.removesuffix("_busy"): cycles for name, cycles in counters.items() if name.endswith("_busy")
     }
-    report.finish([executable], request)

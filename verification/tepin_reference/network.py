@@ -57,6 +57,11 @@ class Network:
             for other in range(one + 1, self.chips)
         ]
 
+    def other_end(self, chip, port):
+        """(chip, port) at the other end of a link."""
+        ends = {one: other for wire in self.wires() for one, other in (wire, wire[::-1])}
+        return ends[chip, port]
+
     def ports(self):
         """Connected `Port`s, a list for each chip."""
         ports = [[None] * self.links for _ in range(self.chips)]

@@ -241,7 +241,11 @@ def _start(arguments, chip, executables, request, report, latency):
     if len(executables) > 1:
         if arguments.backend == "reference":
             return chips.run_reference(executables, request, report), None
-        raise UserError("several chips run with --backend reference")
+        from tepin_host.simulation import join
+
+        simulators = _simulators(executables, request, latency)
+        join(simulators, executables[0].plan.shard.network)
+        return chips.run_rtl(executables, request, report, simulators), simulators[0]
     (executable,) = executables
     if chip is not None:
         with progress_bar(f"loading {executable.name}") as progress:
@@ -249,12 +253,20 @@ def _start(arguments, chip, executables, request, report, latency):
         return run_device(executable, request, report, chip), chip if arguments.board else None
     if arguments.backend == "reference":
         return run_reference(executable, request, report), None
+    (simulator,) = _simulators([executable], request, latency)
+    return run_rtl(executable, request, report, simulator), simulator
+
+
+def _simulators(executables, request, latency):
+    """A simulated chip for each executable; one compilation for all of them."""
     from tepin_host.simulation import ChipSimulator, build_simulator
 
-    config = executable.plan.config
+    config = executables[0].plan.config
     library = build_simulator(config, progress=_say)
-    simulator = ChipSimulator(config, executable.memory(request), latency=latency, library=library)
-    return run_rtl(executable, request, report, simulator), simulator
+    return [
+        ChipSimulator(config, executable.memory(request), latency=latency, library=library)
+        for executable in executables
+    ]
 
 
 def _memory(text, config):

@@ -82,12 +82,30 @@ def build_simulator(config, *, text=None, progress=None):
     UserError
         If a tool is missing or the build fails.
     """
+    files, defines = {}, {"PORT_BYTES": config.port_bytes}
+    if config.links:
+        defines["LINKS"] = config.links
+        files["link_ports.svh"] = _link_ports(config.links)
     harness = Harness(
         top="harness",
         wrapper=_HERE / "harness.sv",
         source=_HERE / "harness.cpp",
         parameters={"WIDTH": config.port_width},
-        defines={"PORT_BYTES": config.port_bytes},
+        defines=defines,
+        headers=(_HERE / "links.h",),
+        files=files,
     )
     text = text or chip_verilog(config, clock_gates=True, progress=progress)
     return compile_library(text, harness, progress=progress)
+
+
+def _link_ports(count):
+    """Connections of the chip's links in the harness, where each signal is one vector for all of them."""
+    lines = []
+    for index in range(count):
+        for direction in "io":
+            port, signal = f"link_{direction}__{index}__", f"link_{direction}_"
+            lines.append(f"    .{port}valid({signal}valid[{index}]),")
+            lines.append(f"    .{port}ready({signal}ready[{index}]),")
+            lines.append(f"    .{port}payload({signal}payload[{64 * index}+:64]),")
+    return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import numpy as np
 
 from tepin_host.simulation.build import build_simulator
 
-__all__ = ["ChipSimulator"]
+__all__ = ["ChipSimulator", "join"]
 
 
 @functools.cache
@@ -26,6 +26,9 @@ def _library(path):
         ("forget", None, [handle]),
         ("fault", None, [handle, long, long]),
         ("stall", None, [handle, word, word]),
+        ("join", None, [ctypes.POINTER(handle), long]),
+        ("link", None, [handle, word, handle, word, long, long]),
+        ("cut", None, [handle, word]),
     ):
         function = getattr(library, f"tepin_{name}")
         function.restype, function.argtypes = result, arguments
@@ -105,3 +108,28 @@ class ChipSimulator:
     def stall(self, percent, seed=0):
         """Withhold the memory's handshakes in `percent` of the cycles from now on."""
         self._library.tepin_stall(self._handle, percent, seed)
+
+    def cut(self, port):
+        """Let nothing pass through the link of this port any more."""
+        self._library.tepin_cut(self._handle, port)
+
+
+def join(simulators, network, *, latency=20, capacity=128):
+    """Wire chips to each other. From then on they run together, whichever of them is told to run.
+
+    Parameters
+    ----------
+    simulators : list of ChipSimulator
+        Of one configuration, new.
+    network : tepin_reference.network.Network
+    latency : int
+        Cycles from one chip's port to the other's, at least 2. Credits take as long to come back.
+    capacity : int
+        Words of 64 bits that a link holds in each direction: below twice the latency it cannot pass a word per cycle.
+    """
+    if latency < 2:
+        raise ValueError(f"the latency of a link must be at least 2 cycles, not {latency}")
+    library, handles = simulators[0]._library, [simulator._handle for simulator in simulators]
+    library.tepin_join((ctypes.c_void_p * len(handles))(*handles), len(handles))
+    for (one, one_port), (other, other_port) in network.wires():
+        library.tepin_link(handles[one], one_port, handles[other], other_port, latency, capacity)

@@ -34,7 +34,11 @@ class Harness:
     parameters : dict
         Parameters of the top module, integers.
     defines : dict
-        Macros of the C++ source.
+        Macros of the C++ source and of the wrapper.
+    headers : tuple of Path
+        What the C++ source includes from its own directory.
+    files : dict
+        Text of files that the wrapper includes, by name.
     """
 
     top: str
@@ -43,11 +47,14 @@ class Harness:
     models: tuple = ()
     parameters: dict = field(default_factory=dict)
     defines: dict = field(default_factory=dict)
+    headers: tuple = ()
+    files: dict = field(default_factory=dict)
 
     def key(self, text):
         """Name in the cache of the library for this design."""
         numbers = [f"{name}={value}" for name, value in {**self.parameters, **self.defines}.items()]
-        sources = [path.read_bytes() for path in (self.wrapper, self.source, *self.models)]
+        sources = [path.read_bytes() for path in (self.wrapper, self.source, *self.models, *self.headers)]
+        sources += [[name, text] for name, text in self.files.items()]
         return verilator.content_key(text, self.top, sources, numbers, _VERILATOR_FLAGS, _COMPILER_FLAGS)
 
 
@@ -82,6 +89,8 @@ def compile_library(text, harness, *, progress=None):
 def _compile(directory, text, harness):
     """Fill `directory` with the library."""
     (directory / "design.v").write_text(text)
+    for name, content in harness.files.items():
+        (directory / name).write_text(content)
     environment = verilator.environment()
     jobs = str(os.cpu_count() or 1)
     flags = " ".join(_COMPILER_FLAGS)
@@ -104,6 +113,8 @@ def _compile(directory, text, harness):
                 "--top-module",
                 harness.top,
                 *(f"-G{name}={value}" for name, value in harness.parameters.items()),
+                *(f"-D{name}={value}" for name, value in harness.defines.items()),
+                f"-I{directory}",
                 "--Mdir",
                 str(objects),
                 str(harness.wrapper),
@@ -120,6 +131,7 @@ def _compile(directory, text, harness):
             *_COMPILER_FLAGS,
             *(f"-D{name}={value}" for name, value in harness.defines.items()),
             f"-I{objects}",
+            f"-I{harness.source.parent}",
             f"-I{include}",
             f"-I{include}/vltstd",
             str(harness.source),

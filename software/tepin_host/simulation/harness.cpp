@@ -4,6 +4,8 @@
 // The memory accepts an address per cycle and channel, delivers the first beat of a read burst LATENCY cycles after
 // its address, one beat per cycle, bursts in order, and answers a write LATENCY cycles after its last beat. Reads and
 // writes do not slow each other down. Beyond its end it answers DECERR; one range may be made to answer SLVERR.
+//
+// Chips with links can be joined: then they run together, cycle by cycle, whichever of them is told to run.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,7 +17,12 @@
 
 #include "Vharness.h"
 #include "Vharness__Dpi.h"
+#include "links.h"
 #include "verilated.h"
+
+#ifndef LINKS
+#define LINKS 0
+#endif
 
 namespace {
 
@@ -49,6 +56,9 @@ struct Inputs {
     uint32_t host_wdata = 0;
 };
 
+struct Simulation;
+using Group = std::vector<Simulation*>;
+
 struct Simulation {
     VerilatedContext context;
     std::unique_ptr<Vharness> top;
@@ -66,6 +76,9 @@ struct Simulation {
     std::minstd_rand random;
     std::vector<uint32_t> observed;
 
+    std::vector<Port> ports{LINKS};
+    std::shared_ptr<Group> group;  // all chips that run together, if this one is not alone
+
     bool host_done = true;
     int host_response = 0;
     uint32_t host_data = 0;
@@ -77,6 +90,16 @@ struct Simulation {
         top->simulation = reinterpret_cast<uint64_t>(this);
         top->eval();
         for (uint64_t i = 0; i < 2 * RESET_CYCLES; i++) step();
+    }
+
+    ~Simulation() {
+        if (group) group->erase(std::find(group->begin(), group->end(), this));
+    }
+
+    // A cycle of this chip and of all that run together with it.
+    void clock() {
+        if (!group) return step();
+        for (Simulation* chip : *group) chip->step();
     }
 
     void step() {
@@ -174,7 +197,7 @@ struct Simulation {
 
     int wait_for_host() {
         host_done = false;
-        for (uint64_t i = 0; i < HOST_PATIENCE && !host_done; i++) step();
+        for (uint64_t i = 0; i < HOST_PATIENCE && !host_done; i++) clock();
         return host_done ? host_response : -1;
     }
 
@@ -196,7 +219,7 @@ struct Simulation {
     uint64_t run(uint64_t limit) {
         const uint64_t start = cycle;
         // The interrupt as it was at the last edge is stale after a register access: look at a fresh one.
-        do step();
+        do clock();
         while (cycle - start < limit && !irq);
         return cycle - start;
     }
@@ -265,6 +288,25 @@ void tepin_tick(unsigned long long simulation, svBit irq, svBit probe_valid, con
     *next_host_wdata = inputs.host_wdata;
 }
 
+#if LINKS
+void tepin_link_tick(unsigned long long simulation, const svBitVecVal* o_valid, const svBitVecVal* o_payload,
+                     const svBitVecVal* i_ready, svBitVecVal* next_o_ready, svBitVecVal* next_i_valid,
+                     svBitVecVal* next_i_payload) {
+    auto* self = reinterpret_cast<Simulation*>(simulation);
+    uint64_t payloads[LINKS];
+    std::memcpy(payloads, o_payload, sizeof(payloads));
+    *next_o_ready = *next_i_valid = 0;
+    for (int i = 0; i < LINKS; i++) {
+        Port& port = self->ports[i];
+        port.tick(self->cycle, *o_valid >> i & 1, payloads[i], *i_ready >> i & 1);
+        *next_o_ready |= port.o_ready << i;
+        *next_i_valid |= port.i_valid << i;
+        payloads[i] = port.i_payload;
+    }
+    std::memcpy(next_i_payload, payloads, sizeof(payloads));
+}
+#endif
+
 void* tepin_create(uint8_t* memory, uint64_t memory_bytes, uint64_t latency) {
     return new Simulation(memory, memory_bytes, latency);
 }
@@ -299,6 +341,29 @@ void tepin_fault(void* self, uint64_t base, uint64_t limit) {
     auto* simulation = static_cast<Simulation*>(self);
     simulation->fault_base = base;
     simulation->fault_limit = limit;
+}
+
+// From now on, the chips run together. They have run for the same number of cycles.
+void tepin_join(void** chips, uint64_t count) {
+    auto group = std::make_shared<Group>();
+    for (uint64_t i = 0; i < count; i++) {
+        group->push_back(static_cast<Simulation*>(chips[i]));
+        group->back()->group = group;
+    }
+}
+
+// Links two ports of chips that are joined.
+void tepin_link(void* one, uint32_t one_port, void* other, uint32_t other_port, uint64_t latency, uint64_t capacity) {
+    Port& a = static_cast<Simulation*>(one)->ports.at(one_port);
+    Port& b = static_cast<Simulation*>(other)->ports.at(other_port);
+    a.out = b.in = std::make_shared<Channel>(latency, capacity);
+    a.in = b.out = std::make_shared<Channel>(latency, capacity);
+}
+
+// Nothing gets through the link of this port any more.
+void tepin_cut(void* self, uint32_t number) {
+    Port& port = static_cast<Simulation*>(self)->ports.at(number);
+    port.out->cut = port.in->cut = true;
 }
 
 // From now on, every handshake of the memory is withheld in this share of the cycles.

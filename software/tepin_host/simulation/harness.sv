@@ -55,6 +55,30 @@ module harness #(
     output bit [31:0] next_host_wdata
   );
 
+`ifdef LINKS
+  import "DPI-C" function void tepin_link_tick(
+    input longint unsigned simulation,
+    input bit [`LINKS-1:0] o_valid,
+    input bit [64*`LINKS-1:0] o_payload,
+    input bit [`LINKS-1:0] i_ready,
+    output bit [`LINKS-1:0] next_o_ready,
+    output bit [`LINKS-1:0] next_i_valid,
+    output bit [64*`LINKS-1:0] next_i_payload
+  );
+  logic [`LINKS-1:0] link_o_valid, link_i_ready;
+  logic [64*`LINKS-1:0] link_o_payload;
+  bit [`LINKS-1:0] link_o_ready, link_i_valid, next_link_o_ready, next_link_i_valid;
+  bit [64*`LINKS-1:0] link_i_payload, next_link_i_payload;
+
+  always @(posedge clk) begin
+    tepin_link_tick(simulation, link_o_valid, link_o_payload, link_i_ready, next_link_o_ready, next_link_i_valid,
+                    next_link_i_payload);
+    link_o_ready <= next_link_o_ready;
+    link_i_valid <= next_link_i_valid;
+    link_i_payload <= next_link_i_payload;
+  end
+`endif
+
   bit rst = 1;
   bit arready, rvalid, rid, rlast, awready, wready, bvalid, bid;
   bit [WIDTH-1:0] rdata;
@@ -105,6 +129,9 @@ module harness #(
   end
 
   tepin chip (
+`ifdef LINKS
+`include "link_ports.svh"
+`endif
       .clk(clk),
       .rst(rst),
       .irq(irq),

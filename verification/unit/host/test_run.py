@@ -166,6 +166,15 @@ RUNS = [
     (["model.bin", "--memory", "65,100"], "--memory 65,100: port_width must be 16, 32, 64, 128, 256 or 512"),
     (["model.bin", "--memory", "64,0"], "the memory latency must be 1 to 100000 cycles, not 0"),
     (["model.bin", "--backend", "fpga"], "argument --backend: invalid choice: 'fpga'"),
+    (["model.bin", "--chips", "0"], "a model runs on 1 to 8 chips, not 0"),
+    (["model.bin", "--chips", "9"], "a model runs on 1 to 8 chips, not 9"),
+    (["model.bin", "--chips", "x"], "argument --chips: invalid int value: 'x'"),
+    (["model.bin", "--chips", "2", "--topology", "star"], "argument --topology: invalid choice: 'star'"),
+    (
+        ["model.bin", "--chips", "4", "--config", "tiny,links=1"],
+        "4 chips that are wired as ring need links=2, this configuration has links=1",
+    ),
+    (["compiled", "--chips", "2"], "compiled: compiled for chip 0 of 1; several chips run together only"),
     (["model.bin", "--json", "absent/out.json"], "absent/out.json: No such file or directory"),
     (["model.bin", "--json", "folder"], "folder: Is a directory"),
     (["model.bin", "--json", ""], ": Is a directory"),
@@ -307,6 +316,16 @@ def test_run_writes_text_table_and_json(capsys, inside, tmp_path, name):
     assert result["cycles_per_token"] is result["port_utilisation"] is result["array_utilisation"] is None
     table = out[len(result["text"]) :]
     assert f"{PRESETS['sim'].hash:08x}" in table and result["logits_sha256"][:16] in table
+
+
+@pytest.mark.parametrize("topology", ["ring", "full"])
+def test_several_chips_write_the_same(capsys, inside, tmp_path, topology):
+    argv = ["model.bin", "--prompt", "b", "--tokens", 3, "--config", "tiny", "--temperature", 1]
+    _, alone = run_json(capsys, tmp_path, *argv)
+    out, together = run_json(capsys, tmp_path, *argv, "--chips", 3, "--topology", topology)
+    assert f"3, {topology}" in out
+    for name in ("tokens", "text", "logits_sha256"):
+        assert together[name] == alone[name]
 
 
 def test_text_of_a_run_is_the_same_in_any_encoding(files):
