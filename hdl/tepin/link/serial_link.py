@@ -26,13 +26,13 @@ class LineSignature(Signature):
     Members
     -------
     data : Out(2 * lanes)
-    valid : Out(1)
+    strobe : Out(1)
         There is a beat in this cycle.
     """
 
     def __init__(self, lanes):
         self._lanes = lanes
-        super().__init__({"data": Out(2 * lanes), "valid": Out(1)})
+        super().__init__({"data": Out(2 * lanes), "strobe": Out(1)})
 
     @property
     def lanes(self):
@@ -67,7 +67,7 @@ class SerialLink(Component):
     between. The only loss is that of a reset of one side, which the other side reports; see `Session`.
 
     Lanes may be connected in any order, inverted, and up to 7 bits apart. Beats in both directions may pause at any
-    time (`valid` of `rx`, `pause` for `tx`).
+    time (`strobe` of `rx`, `pause` for `tx`).
 
     Latency from accepting a word to offering it at the other end, on an idle link of 8 lanes: 16 cycles plus those of
     the line, and up to 3 while a frame without payload is on the line. Cost with 8 lanes: see docs/link.md; two
@@ -214,7 +214,7 @@ class SerialLink(Component):
             m.d.sync += self.tx.data.eq(
                 Mux(patterned, pattern.data, sender.unit.word_select(part, 2 * self._lanes))
             )
-        m.d.sync += self.tx.valid.eq(send)
+        m.d.sync += self.tx.strobe.eq(send)
         m.d.comb += [
             pattern.beat.eq(beat),
             pattern.locked.eq(state == LinkState.LOCKED),
@@ -235,9 +235,9 @@ class SerialLink(Component):
         m.d.comb += [
             trainer.restart.eq(session.restart),
             trainer.data.eq(self.rx.data),
-            trainer.valid.eq(self.rx.valid),
+            trainer.valid.eq(self.rx.strobe),
             aligner.data.eq(self.rx.data),
-            aligner.valid.eq(self.rx.valid),
+            aligner.valid.eq(self.rx.strobe),
             receiver.unit.eq(unit),
             receiver.valid.eq(unit_valid),
             receiver.enable.eq(state != LinkState.TRAIN),
