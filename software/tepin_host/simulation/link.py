@@ -9,7 +9,7 @@ from tepin.link.serial_link import SerialLink
 from tepin_host.simulation.build import cached_verilog
 from tepin_host.simulation.compile import Harness, compile_library
 
-__all__ = ["PAYLOADS", "LinkSimulator", "build_link_simulator"]
+__all__ = ["ERRORS", "PAYLOADS", "LinkSimulator", "build_link_simulator"]
 
 _HERE = Path(__file__).parent
 _NAME = "tepin_link"
@@ -17,6 +17,28 @@ _WORD_BITS = 64
 
 PAYLOADS = ("random", "idles", "frames")
 """What words may be: noise; mostly idle units; mostly frames, right but for the nonce, among idle units."""
+
+ERRORS = {
+    "BER 1e-6": {"bit_error_rate": 1e-6},
+    "BER 1e-5": {"bit_error_rate": 1e-5},
+    "BER 1e-4": {"bit_error_rate": 1e-4},
+    "BER 1e-3": {"bit_error_rate": 1e-3},
+    "bursts of 20 beats": {"burst_interval": 5e3, "burst_beats": 20},
+    "lane stuck for 1000 beats": {"stuck_interval": 2e4, "stuck_beats": 1000},
+    "clock slips": {"slip_interval": 5e4},
+    "cable pulled and put back": {"pull_interval": 1e5, "pull_beats": 20_000},
+    "all of these": {
+        "bit_error_rate": 1e-5,
+        "burst_interval": 2e4,
+        "burst_beats": 20,
+        "stuck_interval": 1e5,
+        "stuck_beats": 1000,
+        "slip_interval": 1e5,
+        "pull_interval": 1e6,
+        "pull_beats": 20_000,
+    },
+}
+"""What lines may do, as settings of `LinkSimulator.set_line`."""
 
 
 class _Structure(ctypes.Structure):
