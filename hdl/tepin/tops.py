@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be the top of a design: the chip, or one of its engines alone, made from one `ChipConfig`.
+"""What can be the top of a design: the chip, one of its engines alone, or a link, made from one `ChipConfig`.
 
 Each top comes with the name of its Verilog module and the meaning of its ports, for whoever wires it up.
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
+from tepin.link.serial_link import SerialLink
 from tepin.memory.ports import ReadPort
 
 __all__ = ["TOPS", "Top"]
@@ -27,12 +28,15 @@ class Top:
         One line of meaning for every member of the component's signature, by its name.
     optional : dict
         The same for members that only some configurations have.
+    port_names : dict
+        Ports with another name in Verilog than usual, by the usual one.
     """
 
     module: str
     make: Callable
     ports: dict[str, str]
     optional: dict[str, str] = field(default_factory=dict)
+    port_names: dict[str, str] = field(default_factory=dict)
 
 
 _COMMANDS = (
@@ -106,6 +110,28 @@ TOPS = {
             "idle": "no burst is under way: the engine may be reset without the memory noticing",
             "read_beat": "a beat was read in the last cycle",
             "write_beat": "a beat was written in the last cycle",
+        },
+    ),
+    "link": Top(
+        module="tepin_link",
+        make=lambda config: SerialLink(),
+        ports={
+            "i": "AXI4-Stream slave: 64-bit words to the other chip, accepted before the link is up, too",
+            "o": "AXI4-Stream master: words from the other chip, each once and in order",
+            "tx": (
+                "to the output cells: where strobe is high, the first bits of all lanes, then the second bits; "
+                "out of flip-flops"
+            ),
+            "rx": "from the input cells, likewise; has to come from flip-flops",
+            "status": (
+                "up: words move; broken: the other side has been reset, words are lost, this side has to be reset, too; "
+                "counters of errors, replays and times the link went down"
+            ),
+        },
+        port_names={
+            f"{name}__{part}": f"{axis}_axis_t{suffix}"
+            for name, axis in (("i", "s"), ("o", "m"))
+            for part, suffix in (("payload", "data"), ("valid", "valid"), ("ready", "ready"))
         },
     ),
 }

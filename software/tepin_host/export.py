@@ -49,6 +49,18 @@ _ENGINE_CONVENTIONS = {
     "errors": "after error_valid the engine has to be reset",
 }
 
+_MORE_CONVENTIONS = {
+    "chip": {},
+    "link": {
+        "axi streams": "ports that begin with s_axis_ and m_axis_ are called as in the AXI4-Stream specification",
+        "lanes": (
+            "tx__data and rx__data hold first the bits of all lanes that the rising edge of the forwarded clock takes, then "
+            "those that the falling edge takes"
+        ),
+    },
+}
+"""Of tops that are no engines."""
+
 _CONTENTS = {
     ".v": "Verilog-2005 of the module and of all below it",
     ".md": "the registers behind s_axil",
@@ -87,7 +99,8 @@ def export(config, top="chip"):
         header = documents.registers_header(config_hash=config.hash)
         files["tepin.h"] = f"{header}\n{documents.isa_header()}"
     else:
-        files[f"{design.module}.v"] = text = verilog.convert(component, name=design.module)
+        text = verilog.convert(component, name=design.module, port_names=design.port_names)
+        files[f"{design.module}.v"] = text
     manifest = {
         "generator": f"tepin {version('tepin')}",
         "top": top,
@@ -103,7 +116,7 @@ def export(config, top="chip"):
         "isa_version": ISA_VERSION,
         "config_hash": config.hash,
         "config": asdict(config),
-        "conventions": _CONVENTIONS if top == "chip" else _CONVENTIONS | _ENGINE_CONVENTIONS,
+        "conventions": _CONVENTIONS | _MORE_CONVENTIONS.get(top, _ENGINE_CONVENTIONS),
         "ports": ports,
         "memories": memories(text, design.module),
     }
@@ -125,7 +138,7 @@ def port_groups(component, design):
             for name in groups
             if port == name or port.startswith(f"{name}__" if "_axi" not in name else f"{name}_")
         )
-        entry = {"name": port, "direction": direction, "width": width}
+        entry = {"name": design.port_names.get(port, port), "direction": direction, "width": width}
         groups[member].append(entry | ({"fields": fields[port]} if port in fields else {}))
     return [
         {"name": "clock", "meaning": "clock and synchronous reset", "ports": clock},

@@ -7,9 +7,10 @@ not also correct.
 
 from tepin_host.bench.accuracy import accuracy
 from tepin_host.bench.decode import decode
+from tepin_host.bench.link import link
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.bench.vector import vector
 
 __all__ = ["BENCHES", "CheckFailed", "Row"]
 
-BENCHES = {"decode": decode, "accuracy": accuracy, "vector": vector}
+BENCHES = {"decode": decode, "accuracy": accuracy, "vector": vector, "link": link}

@@ -130,6 +130,18 @@ def test_engine_alone_is_the_same_everywhere(capsys, tmp_path):
     assert error["fields"] == {"code": [7, 0], "pc": [22, 8], "info": [54, 23]}
 
 
+def test_link_has_axi_streams(capsys, tmp_path):
+    assert outcome(capsys, "verilog", "--config", "tiny", "--top", "link", "-o", tmp_path / "link")[0] == 0
+    manifest = check_manifest(tmp_path / "link", "link")
+    names = [port["name"] for group in manifest["ports"] for port in group["ports"]]
+    assert names[:8] == [
+        *("clk", "rst"),
+        *("s_axis_tdata", "s_axis_tvalid", "s_axis_tready"),
+        *("m_axis_tdata", "m_axis_tvalid", "m_axis_tready"),
+    ]
+    assert "axi streams" in manifest["conventions"] and "semaphores" not in manifest["conventions"]
+
+
 def test_ports_of_links_are_explained():
     """Ports that only some configurations have."""
     linked = TOPS["chip"].make(replace(TINY, links=2))
@@ -173,7 +185,7 @@ def test_force_replaces_what_it_writes(capsys, quick, tmp_path):
         (["--config", "huge", "-o", "new"], "unknown preset 'huge'; presets are tiny, sim, board, asic"),
         (["--config", "sim,rows=3", "-o", "new"], "rows must be even, 2 to 64, not 3"),
         (["--config", "sim,row=2", "-o", "new"], "'row=2' is not a setting; settings are "),
-        (["--top", "cpu", "-o", "new"], "unknown top 'cpu'; tops are chip, matmul, vector, dma"),
+        (["--top", "cpu", "-o", "new"], "unknown top 'cpu'; tops are chip, matmul, vector, dma, link"),
         ([], "the following arguments are required: -o/--output"),
         (["-o", "file"], "file: Not a directory"),
         (["-o", "file/new"], "file/new: Not a directory"),
