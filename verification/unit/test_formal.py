@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The prover proves what is true, refutes what is false, and says so when it can do neither."""
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from tepin_testbench.formal import Refuted, prove, reach
+
+
+class Counter(Component):
+    """Counts by two up to a limit, from `init` on."""
+
+    enable: In(1)
+    three: Out(1)
+    eight: Out(1)
+
+    def __init__(self, claim, *, assume=None, init=0):
+        self._claim, self._assume, self._init = claim, assume, init
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(5, init=self._init)
+        with m.If(self.enable & (count < 16)):
+            m.d.sync += count.eq(count + 2)
+        m.d.comb += [
+            self.three.eq(count == 3),
+            self.eight.eq(count == 8),
+            Assert(self._claim(count)),
+        ]
+        if self._assume:
+            m.d.comb += Assume(self._assume(self))
+        return m
+
+
+def test_true_by_induction():
+    prove(Counter(lambda count: ~count[0] & (count <= 16)), depth=3)
+
+
+class Late(Component):
+    """Two registers that are never equal, and the claim that they were not some cycles ago."""
+
+    enable: In(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        x, y, equal = Signal(), Signal(init=1), Signal(4)
+        with m.If(self.enable):
+            m.d.sync += [x.eq(~x), y.eq(~y)]
+        m.d.sync += equal.eq(equal << 1 | (x == y))
+        m.d.comb += Assert(~equal[-1])
+        return m
+
+
+def test_true_but_not_by_induction_over_so_few_cycles():
+    with pytest.raises(RuntimeError, match="no proof by induction over 3 cycles"):
+        prove(Late(), depth=3)
+
+
+def test_false_after_some_cycles():
+    with pytest.raises(Refuted, match="enable"):
+        prove(Counter(lambda count: count != 8), depth=6)
+
+
+def test_assumptions_count():
+    prove(Counter(lambda count: count == 0, assume=lambda dut: ~dut.enable), depth=2)
+
+
+def test_registers_begin_with_their_initial_values():
+    with pytest.raises(Refuted):
+        prove(Counter(lambda count: ~count[0], init=1), depth=1)
+
+
+def test_reach():
+    reach(Counter(lambda count: 1), "eight", depth=6)
+    with pytest.raises(RuntimeError, match="three is never high in the first 6 cycles"):
+        reach(Counter(lambda count: 1), "three", depth=6)
+    with pytest.raises(RuntimeError, match="eight is never high in the first 4 cycles"):
+        reach(Counter(lambda count: 1), "eight", depth=4)
