@@ -8,7 +8,7 @@ from tepin_host.commands.tables import print_table
 __all__ = ["print_report", "report_json"]
 
 
-def print_report(report, executables, *, latency=None, speed=None):
+def print_report(report, executables, *, latency=None, speed=None, links=None):
     """Print the table.
 
     Parameters
@@ -18,6 +18,8 @@ def print_report(report, executables, *, latency=None, speed=None):
         One for each chip.
     latency : int, optional
         Of the memory, in cycles, if that is known.
+    links : str, optional
+        What has happened on the links between chips.
     speed : (str, float), optional
         What ran, such as "simulation", and its cycles per second, if there were cycles.
     """
@@ -48,6 +50,8 @@ def print_report(report, executables, *, latency=None, speed=None):
             },
             name: f"{rate:,.0f} cycles/s, {rate / report.cycles_per_token:.1f} tokens/s",
         }
+    if links:
+        rows["links"] = links
     if report.logits_sha256:
         rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
     table = Table(box=box.SIMPLE_HEAD, show_header=False)

@@ -64,6 +64,12 @@ def _add_arguments(parser):
         default=TOPOLOGIES[0],
         help="how the chips are wired (default: ring)",
     )
+    parser.add_argument(
+        "--bit-errors",
+        metavar="RATE",
+        type=float,
+        help="simulate the serial links between the chips as well, on lanes that flip bits at this rate, such as 1e-5",
+    )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the sampling (default: 0)")
     parser.add_argument(
         "--temperature", metavar="T", type=float, default=0.0, help="0 writes the most likely text (default)"
@@ -79,7 +85,8 @@ def _run(arguments):
     with output_file(arguments.json) as write, _device(arguments) as chip:
         executables, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
-        tokens, simulator = _start(arguments, chip, executables, request, report, latency)
+        tokens, simulators = _start(arguments, chip, executables, request, report, latency)
+        simulator = simulators[0] if simulators else None
         decoder = Decoder(tokenizer)
         started, before = time.monotonic(), simulator.cycle if simulator else 0
         pieces = [decoder.decode(token) for token in request.prompt[1:]]
@@ -96,7 +103,8 @@ def _run(arguments):
         if simulator:
             rate = (simulator.cycle - before) / (time.monotonic() - started)
             shown = None if arguments.board else latency  # a board's memory has many latencies
-            print_report(report, executables, latency=shown, speed=("simulation", rate))
+            links = None if arguments.bit_errors is None else _links(simulators)
+            print_report(report, executables, latency=shown, speed=("simulation", rate), links=links)
         elif chip:
             print_report(report, executables, speed=("device", chip.identity.clock_hz))
         else:
@@ -173,6 +181,11 @@ def _prepare(arguments, chip):
 
     if not 0 <= arguments.seed < 1 << 32:
         raise UserError(f"the seed must be 0 to {(1 << 32) - 1}, not {arguments.seed}")
+    if arguments.bit_errors is not None:
+        if not 0 <= arguments.bit_errors <= 0.01:
+            raise UserError(f"--bit-errors must be 0 to 0.01, not {arguments.bit_errors}")
+        if arguments.chips == 1 or arguments.backend != _BACKENDS[0]:
+            raise UserError("--bit-errors are those of the links between several chips' RTL; see --chips")
     executable = model = None
     if arguments.model is not None and Path(arguments.model).is_dir():
         executable = Executable.load(arguments.model)
@@ -234,35 +247,50 @@ def _compile_chips(model, config, arguments):
 
 
 def _start(arguments, chip, executables, request, report, latency):
-    """The tokens to come, and the simulator of the RTL or None."""
+    """The tokens to come, and the simulators of the RTL, of which there may be none."""
     from tepin_host import chips
     from tepin_host.runtime import load_device, run_device, run_reference, run_rtl
 
     if len(executables) > 1:
         if arguments.backend == "reference":
-            return chips.run_reference(executables, request, report), None
-        from tepin_host.simulation import join
+            return chips.run_reference(executables, request, report), []
+        from tepin_host.simulation import join, wire
 
-        simulators = _simulators(executables, request, latency)
-        join(simulators, executables[0].plan.shard.network)
-        return chips.run_rtl(executables, request, report, simulators), simulators[0]
+        network, rate = executables[0].plan.shard.network, arguments.bit_errors
+        simulators = _simulators(executables, request, latency, serial=rate is not None)
+        if rate is None:
+            join(simulators, network)
+        else:
+            wire(simulators, network, bit_error_rate=rate, seed=arguments.seed)
+        return chips.run_rtl(executables, request, report, simulators), simulators
     (executable,) = executables
     if chip is not None:
         with progress_bar(f"loading {executable.name}") as progress:
             load_device(executable, request, chip, progress)
-        return run_device(executable, request, report, chip), chip if arguments.board else None
+        return run_device(executable, request, report, chip), [chip] if arguments.board else []
     if arguments.backend == "reference":
-        return run_reference(executable, request, report), None
+        return run_reference(executable, request, report), []
     (simulator,) = _simulators([executable], request, latency)
-    return run_rtl(executable, request, report, simulator), simulator
+    return run_rtl(executable, request, report, simulator), [simulator]
 
 
-def _simulators(executables, request, latency):
+def _links(simulators):
+    """What has happened on the serial links, in words."""
+    ports = [
+        simulator.link_status(port) for simulator in simulators for port in range(simulator.config.links)
+    ]
+    flipped, errors, replays = (
+        sum(port[name] for port in ports) for name in ("flipped", "errors", "replays")
+    )
+    return f"{flipped:,} bits flipped, {errors:,} frames lost, {replays:,} replays"
+
+
+def _simulators(executables, request, latency, *, serial=False):
     """A simulated chip for each executable; one compilation for all of them."""
     from tepin_host.simulation import ChipSimulator, build_simulator
 
     config = executables[0].plan.config
-    library = build_simulator(config, progress=_say)
+    library = build_simulator(config, serial=serial, progress=_say)
     return [
         ChipSimulator(config, executable.memory(request), latency=latency, library=library)
         for executable in executables

@@ -51,27 +51,32 @@ def cached_verilog(name, description, make, *, clock_gates=False, progress=None)
     return (verilator.cached_build("chip", key, build) / f"{name}.v").read_text()
 
 
-def chip_verilog(config, *, clock_gates=False, progress=None):
+def chip_verilog(config, *, serial=False, clock_gates=False, progress=None):
     """Verilog text of the chip with module name `tepin`, from the cache if nothing has changed.
 
+    If `serial`, with a serial link at each of its ports (`tepin.linked_chip`).
     With `clock_gates`, the same with the clocks stopped of what rests, see `tepin.clock`: it simulates more quickly.
     `progress(message)` is called if it has to be generated.
     """
 
     def make():
         from tepin.chip import Chip
+        from tepin.linked_chip import LinkedChip
 
-        return Chip(config)
+        return LinkedChip(config) if serial else Chip(config)
 
-    return cached_verilog("tepin", asdict(config), make, clock_gates=clock_gates, progress=progress)
+    description = asdict(config) | ({"serial": True} if serial else {})
+    return cached_verilog("tepin", description, make, clock_gates=clock_gates, progress=progress)
 
 
-def build_simulator(config, *, text=None, progress=None):
+def build_simulator(config, *, serial=False, text=None, progress=None):
     """Path of the shared library that simulates the chip.
 
     Parameters
     ----------
     config : ChipConfig
+    serial : bool
+        Simulate the serial links between chips, too.
     text : str, optional
         Verilog to use instead of the configuration's own: a mutant.
     progress : callable(str), optional
@@ -85,7 +90,9 @@ def build_simulator(config, *, text=None, progress=None):
     files, defines = {}, {"PORT_BYTES": config.port_bytes}
     if config.links:
         defines["LINKS"] = config.links
-        files["link_ports.svh"] = _link_ports(config.links)
+        files["link_ports.svh"] = _lane_ports(config.links) if serial else _link_ports(config.links)
+    if serial:
+        defines["SERIAL"] = 1
     harness = Harness(
         top="harness",
         wrapper=_HERE / "harness.sv",
@@ -95,7 +102,7 @@ def build_simulator(config, *, text=None, progress=None):
         headers=(_HERE / "links.h",),
         files=files,
     )
-    text = text or chip_verilog(config, clock_gates=True, progress=progress)
+    text = text or chip_verilog(config, serial=serial, clock_gates=True, progress=progress)
     return compile_library(text, harness, progress=progress)
 
 
@@ -108,4 +115,18 @@ def _link_ports(count):
             lines.append(f"    .{port}valid({signal}valid[{index}]),")
             lines.append(f"    .{port}ready({signal}ready[{index}]),")
             lines.append(f"    .{port}payload({signal}payload[{64 * index}+:64]),")
+    return "\n".join(lines) + "\n"
+
+
+def _lane_ports(count):
+    """The same for a chip with serial links."""
+    lines = []
+    for index in range(count):
+        for name in ("tx", "rx"):
+            lines.append(f"    .{name}__{index}__data({name}_data[{16 * index}+:16]),")
+            lines.append(f"    .{name}__{index}__strobe({name}_strobe[{index}]),")
+        port = f".link_status__{index}__"
+        lines += [f"    {port}up(),", f"    {port}broken(),"]
+        for place, name in enumerate(("errors", "replays", "retrains")):
+            lines.append(f"    {port}{name}(link_status[{48 * index + 16 * place}+:16]),")
     return "\n".join(lines) + "\n"

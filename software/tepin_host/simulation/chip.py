@@ -8,7 +8,7 @@ import numpy as np
 
 from tepin_host.simulation.build import build_simulator
 
-__all__ = ["ChipSimulator", "join"]
+__all__ = ["ChipSimulator", "join", "wire"]
 
 
 @functools.cache
@@ -29,6 +29,8 @@ def _library(path):
         ("join", None, [ctypes.POINTER(handle), long]),
         ("link", None, [handle, word, handle, word, long, long]),
         ("cut", None, [handle, word]),
+        ("wire", None, [handle, word, handle, word, ctypes.c_double, long]),
+        ("link_status", None, [handle, word, ctypes.POINTER(long)]),
     ):
         function = getattr(library, f"tepin_{name}")
         function.restype, function.argtypes = result, arguments
@@ -112,6 +114,22 @@ class ChipSimulator:
     def cut(self, port):
         """Let nothing pass through the link of this port any more."""
         self._library.tepin_cut(self._handle, port)
+
+    def link_status(self, port):
+        """Of a serial link: bits flipped on the way to it, wrong frames, replays, retrainings."""
+        counts = (ctypes.c_uint64 * 4)()
+        self._library.tepin_link_status(self._handle, port, counts)
+        return dict(zip(("flipped", "errors", "replays", "retrains"), counts, strict=True))
+
+
+def wire(simulators, network, *, bit_error_rate=0.0, seed=0):
+    """As `join`, for chips with serial links: connect their lanes, on which bits are flipped at this rate."""
+    library, handles = simulators[0]._library, [simulator._handle for simulator in simulators]
+    library.tepin_join((ctypes.c_void_p * len(handles))(*handles), len(handles))
+    for index, ((one, one_port), (other, other_port)) in enumerate(network.wires()):
+        library.tepin_wire(
+            handles[one], one_port, handles[other], other_port, bit_error_rate, 1000 * seed + index
+        )
 
 
 def join(simulators, network, *, latency=20, capacity=128):

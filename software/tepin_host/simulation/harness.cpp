@@ -77,6 +77,7 @@ struct Simulation {
     std::vector<uint32_t> observed;
 
     std::vector<Port> ports{LINKS};
+    std::vector<LanePort> lanes{LINKS};
     std::shared_ptr<Group> group;  // all chips that run together, if this one is not alone
 
     bool host_done = true;
@@ -288,7 +289,31 @@ void tepin_tick(unsigned long long simulation, svBit irq, svBit probe_valid, con
     *next_host_wdata = inputs.host_wdata;
 }
 
-#if LINKS
+#if LINKS && defined(SERIAL)
+void tepin_lane_tick(unsigned long long simulation, const svBitVecVal* tx_data, const svBitVecVal* tx_strobe,
+                     const svBitVecVal* status, svBitVecVal* next_rx_data, svBitVecVal* next_rx_strobe) {
+    auto* self = reinterpret_cast<Simulation*>(simulation);
+    const auto* sent = reinterpret_cast<const uint16_t*>(tx_data);
+    const auto* counters = reinterpret_cast<const uint16_t*>(status);
+    uint16_t received[LINKS];
+    *next_rx_strobe = 0;
+    next_rx_data[(LINKS - 1) / 2] = 0;
+    for (int i = 0; i < LINKS; i++) {
+        LanePort& port = self->lanes[i];
+        bool strobe = false;
+        received[i] = 0;
+        if (port.tx) {
+            port.tx->push(self->cycle, sent[i], *tx_strobe >> i & 1);
+            port.rx->front(self->cycle + 1, received[i], strobe);
+        }
+        *next_rx_strobe |= strobe << i;
+        port.errors = counters[3 * i];
+        port.replays = counters[3 * i + 1];
+        port.retrains = counters[3 * i + 2];
+    }
+    std::memcpy(next_rx_data, received, sizeof(received));
+}
+#elif LINKS
 void tepin_link_tick(unsigned long long simulation, const svBitVecVal* o_valid, const svBitVecVal* o_payload,
                      const svBitVecVal* i_ready, svBitVecVal* next_o_ready, svBitVecVal* next_i_valid,
                      svBitVecVal* next_i_payload) {
@@ -360,10 +385,29 @@ void tepin_link(void* one, uint32_t one_port, void* other, uint32_t other_port, 
     a.in = b.out = std::make_shared<Channel>(latency, capacity);
 }
 
+// The same for chips with serial links: connects their lanes.
+void tepin_wire(void* one, uint32_t one_port, void* other, uint32_t other_port, double bit_error_rate, uint64_t seed) {
+    LanePort& a = static_cast<Simulation*>(one)->lanes.at(one_port);
+    LanePort& b = static_cast<Simulation*>(other)->lanes.at(other_port);
+    a.tx = b.rx = std::make_shared<Lanes>(bit_error_rate, 2 * seed);
+    a.rx = b.tx = std::make_shared<Lanes>(bit_error_rate, 2 * seed + 1);
+}
+
+// Of a serial link: bits flipped on the way to it, wrong frames, replays, retrainings.
+void tepin_link_status(void* self, uint32_t number, uint64_t* counts) {
+    const LanePort& port = static_cast<Simulation*>(self)->lanes.at(number);
+    counts[0] = port.rx->flipped;
+    counts[1] = port.errors;
+    counts[2] = port.replays;
+    counts[3] = port.retrains;
+}
+
 // Nothing gets through the link of this port any more.
 void tepin_cut(void* self, uint32_t number) {
     Port& port = static_cast<Simulation*>(self)->ports.at(number);
-    port.out->cut = port.in->cut = true;
+    if (port.out) port.out->cut = port.in->cut = true;
+    LanePort& lanes = static_cast<Simulation*>(self)->lanes.at(number);
+    if (lanes.tx) lanes.tx->cut = lanes.rx->cut = true;
 }
 
 // From now on, every handshake of the memory is withheld in this share of the cycles.

@@ -55,7 +55,27 @@ module harness #(
     output bit [31:0] next_host_wdata
   );
 
-`ifdef LINKS
+`ifdef SERIAL
+  import "DPI-C" function void tepin_lane_tick(
+    input longint unsigned simulation,
+    input bit [16*`LINKS-1:0] tx_data,
+    input bit [`LINKS-1:0] tx_strobe,
+    input bit [48*`LINKS-1:0] status,
+    output bit [16*`LINKS-1:0] next_rx_data,
+    output bit [`LINKS-1:0] next_rx_strobe
+  );
+  logic [16*`LINKS-1:0] tx_data;
+  logic [`LINKS-1:0] tx_strobe;
+  logic [48*`LINKS-1:0] link_status;
+  bit [16*`LINKS-1:0] rx_data, next_rx_data;
+  bit [`LINKS-1:0] rx_strobe, next_rx_strobe;
+
+  always @(posedge clk) begin
+    tepin_lane_tick(simulation, tx_data, tx_strobe, link_status, next_rx_data, next_rx_strobe);
+    rx_data <= next_rx_data;
+    rx_strobe <= next_rx_strobe;
+  end
+`elsif LINKS
   import "DPI-C" function void tepin_link_tick(
     input longint unsigned simulation,
     input bit [`LINKS-1:0] o_valid,

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links between simulated chips: words move from a port to another one a fixed number of cycles later, against credits that
-// take as long to come back. What happens does not depend on the order in which the chips of a cycle are simulated.
+// take as long to come back. Or lanes, if the chips have serial links of their own: beats, some bits of which are flipped.
+// What happens does not depend on the order in which the chips of a cycle are simulated.
 
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -71,4 +74,53 @@ struct Port {
             i_payload = in->front();
         }
     }
+};
+
+// One direction of the lanes between two serial links: a beat per cycle, `DELAY` cycles later at the other end.
+class Lanes {
+public:
+    static constexpr uint64_t DELAY = 4;
+
+    Lanes(double bit_error_rate, uint64_t seed) : rate(bit_error_rate), random(seed) { draw(); }
+
+    bool cut = false;  // the clock of the line is gone
+
+    void push(uint64_t cycle, uint16_t data, bool strobe) {
+        for (; left < BITS; draw()) {
+            data ^= 1u << left;
+            flipped++;
+        }
+        left -= BITS;
+        beats[(cycle + DELAY) % beats.size()] = {data, strobe && !cut};
+    }
+
+    // The beat that is on the receiver's pins in `cycle`.
+    void front(uint64_t cycle, uint16_t& data, bool& strobe) const {
+        data = beats[cycle % beats.size()].data;
+        strobe = beats[cycle % beats.size()].strobe;
+    }
+
+    uint64_t flipped = 0;  // bits so far
+
+private:
+    static constexpr int64_t BITS = 16;
+    struct Beat {
+        uint16_t data = 0;
+        bool strobe = false;
+    };
+    std::array<Beat, 2 * DELAY> beats{};
+    double rate;
+    std::mt19937_64 random;
+    int64_t left = -1;  // bits until one is flipped
+
+    void draw() {
+        const double gap = std::log1p(-std::uniform_real_distribution<>()(random)) / std::log1p(-rate);
+        left += 1 + (rate > 0 && gap < 1e15 ? int64_t(gap) : int64_t(1e15));
+    }
+};
+
+// A chip's end of two such directions, and what its serial link says of them.
+struct LanePort {
+    std::shared_ptr<Lanes> tx, rx;
+    uint32_t errors = 0, replays = 0, retrains = 0;
 };

@@ -174,6 +174,8 @@ RUNS = [
         ["model.bin", "--chips", "4", "--config", "tiny,links=1"],
         "4 chips that are wired as ring need links=2, this configuration has links=1",
     ),
+    (["model.bin", "--chips", "2", "--bit-errors", "0.02"], "--bit-errors must be 0 to 0.01, not 0.02"),
+    (["model.bin", "--bit-errors", "1e-5"], "--bit-errors are those of the links between several chips' RTL"),
     (["compiled", "--chips", "2"], "compiled: compiled for chip 0 of 1; several chips run together only"),
     (["model.bin", "--json", "absent/out.json"], "absent/out.json: No such file or directory"),
     (["model.bin", "--json", "folder"], "folder: Is a directory"),
@@ -374,7 +376,7 @@ def test_table_of_a_run_on_the_rtl_is_uncut(capsys, monkeypatch, inside, tmp_pat
         report.busy_cycles = {"total": 1000, "matmul": 123, "vector": 456}
         yield from runtime.run_reference(executable, request, report)
 
-    monkeypatch.setattr(simulation, "build_simulator", lambda config, progress: "library")
+    monkeypatch.setattr(simulation, "build_simulator", lambda config, **others: "library")
     monkeypatch.setattr(simulation, "ChipSimulator", Simulator)
     monkeypatch.setattr(runtime, "run_rtl", run)
     monkeypatch.setenv("COLUMNS", columns)
