@@ -6,6 +6,7 @@ not also correct.
 """
 
 from tepin_host.bench.accuracy import accuracy
+from tepin_host.bench.chips import decode_on_chips
 from tepin_host.bench.decode import decode
 from tepin_host.bench.link import link
 from tepin_host.bench.row import CheckFailed, Row
@@ -13,4 +14,4 @@ from tepin_host.bench.vector import vector
 
 __all__ = ["BENCHES", "CheckFailed", "Row"]
 
-BENCHES = {"decode": decode, "accuracy": accuracy, "vector": vector, "link": link}
+BENCHES = {"decode": decode, "accuracy": accuracy, "vector": vector, "link": link, "chips": decode_on_chips}

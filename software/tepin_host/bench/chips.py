@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several chips: how much quicker they decode than one. Each has a memory of its own; links are as fast as memory."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tepin.config import PRESETS
+from tepin_host import chips
+from tepin_host.bench.row import CheckFailed, Row
+from tepin_host.compiler import Request, compile_chips, compile_model
+from tepin_host.compiler.plan import Plan
+from tepin_host.models import (
+    LAYER_TENSORS,
+    Layer,
+    Model,
+    ModelConfig,
+    demo_model_path,
+    load_model,
+    tensor_shapes,
+)
+from tepin_host.runtime import Report, run_rtl
+from tepin_host.simulation import ChipSimulator, build_simulator, join
+
+__all__ = ["decode_on_chips"]
+
+_LATENCY, _LINK_LATENCY = 100, 20
+_COUNTS = (2, 4, 8)
+_SHAPES = {
+    "6 heads": {"dim": 288, "hidden_dim": 768, "n_heads": 6, "n_kv_heads": 6},
+    "8 heads": {"dim": 256, "hidden_dim": 1024, "n_heads": 8, "n_kv_heads": 8},
+}
+"""Shapes of 15 million parameters, 6 layers, 32,000 tokens; that with 6 heads is that of stories15M."""
+
+
+def _random_model(name, shape):
+    """A model of that shape that nobody has trained: figures do not depend on weights."""
+    config = ModelConfig(n_layers=6, vocab_size=32000, max_seq_len=256, **shape)
+    rng, shapes = np.random.default_rng(1), tensor_shapes(config)
+
+    def tensor(name):
+        return (rng.standard_normal(shapes[name]) / np.sqrt(shapes[name][-1])).astype(np.float32)
+
+    embedding = tensor("embedding")
+    layers = tuple(Layer(**{name: tensor(name) for name in LAYER_TENSORS}) for _ in range(config.n_layers))
+    return Model(
+        name=name,
+        config=config,
+        embedding=embedding,
+        layers=layers,
+        final_norm=tensor("final_norm"),
+        classifier=embedding,
+    )
+
+
+def decode_on_chips(say):
+    """Decoding on one chip and on several; checked to have the same logits."""
+    config = replace(PRESETS["sim"], scratchpad_bytes=1 << 18, links=2)
+    library = build_simulator(config, progress=say)
+    models = [("demo model", load_model(demo_model_path()), 16)]
+    models += [(f"15M shape, {name}", _random_model(name, shape), 3) for name, shape in _SHAPES.items()]
+    for name, model, tokens in models:
+        for weights in ("int8", "int4"):
+            request = Request([1], tokens, stop=())
+            alone = _alone(model, config, weights, request, library)
+            for count in _COUNTS:
+                case = (
+                    f"{name} {weights} {tokens} tokens {count} chips ring latency={_LINK_LATENCY} "
+                    f"{config.describe()} memory latency={_LATENCY}"
+                )
+                say(case)
+                executables = compile_chips(model, config, chips=count, weights=weights)
+                report = _together(executables, request, library)
+                if (report.tokens, report.logits_sha256) != (alone.tokens, alone.logits_sha256):
+                    raise CheckFailed(f"{case}: other logits than on one chip")
+                speedup = alone.cycles_per_token / report.cycles_per_token
+                limit = report.bytes_per_token / count / config.port_bytes
+                share = max(executable.plan.image_bytes for executable in executables)
+                share *= 100 * count / Plan(model.config, config, weights).image_bytes
+                yield Row("chips", case, "cycles per token", report.cycles_per_token, "cycles", limit)
+                yield Row("chips", case, "speed-up", speedup, "times", float(count))
+                yield Row("chips", case, "memory of the largest chip", share, "% of its share", 100.0)
+
+
+def _alone(model, config, weights, request, library):
+    executable = compile_model(model, config, weights=weights)
+    simulator = ChipSimulator(config, executable.memory(request), latency=_LATENCY, library=library)
+    report = Report()
+    for _ in run_rtl(executable, request, report, simulator):
+        pass
+    return report
+
+
+def _together(executables, request, library):
+    config = executables[0].plan.config
+    simulators = [
+        ChipSimulator(config, executable.memory(request), latency=_LATENCY, library=library)
+        for executable in executables
+    ]
+    join(simulators, executables[0].plan.shard.network, latency=_LINK_LATENCY)
+    report = Report()
+    for _ in chips.run_rtl(executables, request, report, simulators):
+        pass
+    return report
