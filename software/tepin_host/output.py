@@ -18,19 +18,19 @@ __all__ = ["output_directory", "output_file"]
 
 @contextlib.contextmanager
 def output_file(path):
-    """A text file to be.
+    """A file to be.
 
-    Yields a function that takes the text; the last text counts, and without one nothing is written. A `path` of None takes
-    the text and throws it away.
+    Yields a function that takes the contents, text or bytes; the last ones count, and without any nothing is written. A
+    `path` of None takes them and throws them away.
 
     Raises
     ------
     UserError
         If the file cannot be written.
     """
-    texts = []
+    contents = []
     if path is None:
-        yield texts.append
+        yield contents.append
         return
     with _cannot_be_written(path):
         target = Path(os.path.realpath(path))
@@ -44,10 +44,11 @@ def output_file(path):
         if replaced:
             temporary.open("x").close()
     try:
-        yield texts.append
+        yield contents.append
         with _cannot_be_written(path):
-            if texts:
-                temporary.write_text(texts[-1], encoding="utf-8")
+            if contents:
+                last = contents[-1]
+                temporary.write_bytes(last.encode() if isinstance(last, str) else last)
                 if replaced:
                     temporary.replace(target)
     finally:

@@ -103,9 +103,13 @@ def checked(token, executable):
     return token
 
 
-def run_reference(executable, request, report):
-    """Yield the tokens of the functional simulator; `report` is filled in. Raises as `run_rtl` does."""
-    simulator = FunctionalSimulator(executable.plan.config, executable.memory(request))
+def run_reference(executable, request, report, memory=None):
+    """Yield the tokens of the functional simulator; `report` is filled in. Raises as `run_rtl` does.
+
+    `memory` is what it works on, by default a new `executable.memory(request)`.
+    """
+    memory = executable.memory(request) if memory is None else memory
+    simulator = FunctionalSimulator(executable.plan.config, memory)
     try:
         for token in simulator.run(executable.program):
             report.tokens.append(checked(token, executable))
@@ -170,7 +174,7 @@ def load_device(executable, request, chip, progress=None):
         )
     driver.halt()
     # The KV cache behind the image needs no initial value.
-    chip.load(0, executable.memory(request)[: len(executable.image)], progress)
+    chip.load(0, executable.memory(request)[: executable.loaded_bytes(request)], progress)
 
 
 def run_device(executable, request, report, chip):

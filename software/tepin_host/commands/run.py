@@ -74,18 +74,33 @@ def _add_arguments(parser):
     parser.add_argument(
         "--temperature", metavar="T", type=float, default=0.0, help="0 writes the most likely text (default)"
     )
+    parser.add_argument(
+        "--save-kv", metavar="FILE", help="keep the keys and values of prompt and text for --load-kv"
+    )
+    parser.add_argument(
+        "--load-kv",
+        metavar="FILE",
+        help="go on from a text that --save-kv kept, which is not computed again; --prompt is what is added to it",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
 
 def _run(arguments):
+    from tepin_host.compiler.kv_cache import KvCache
     from tepin_host.output import output_file
     from tepin_host.runtime import Report
     from tepin_host.tokenizer import Decoder
 
-    with output_file(arguments.json) as write, _device(arguments) as chip:
+    _check_kv(arguments)
+    with (
+        output_file(arguments.json) as write,
+        output_file(arguments.save_kv) as write_kv,
+        _device(arguments) as chip,
+    ):
         executables, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
-        tokens, simulators = _start(arguments, chip, executables, request, report, latency)
+        memory = executables[0].memory(request)
+        tokens, simulators = _start(arguments, chip, executables, request, report, latency, memory)
         simulator = simulators[0] if simulators else None
         decoder = Decoder(tokenizer)
         started, before = time.monotonic(), simulator.cycle if simulator else 0
@@ -109,7 +124,20 @@ def _run(arguments):
             print_report(report, executables, speed=("device", chip.identity.clock_hz))
         else:
             print_report(report, executables)
+        if arguments.save_kv is not None:
+            write_kv(KvCache.capture(executables[0], request, report.tokens, memory).encode())
         write(report_json(report, "".join(pieces)))
+
+
+def _check_kv(arguments):
+    for name in ("save_kv", "load_kv"):
+        option = "--" + name.replace("_", "-")
+        if getattr(arguments, name) is None:
+            continue
+        if arguments.chips != 1:
+            raise UserError(f"{option} and --chips exclude each other")
+        if name == "save_kv" and (arguments.device is not None or arguments.board is not None):
+            raise UserError("--save-kv is for simulations of the chip alone")
 
 
 @contextlib.contextmanager
@@ -177,6 +205,7 @@ def _config(arguments, chip):
 def _prepare(arguments, chip):
     """Executables, request, tokenizer and memory latency. Compiles last, when all that is quickly checked has been."""
     from tepin_host.compiler import Executable, Request
+    from tepin_host.compiler.kv_cache import KvCache
     from tepin_host.tokenizer import Tokenizer, find_tokenizer
 
     if not 0 <= arguments.seed < 1 << 32:
@@ -210,17 +239,24 @@ def _prepare(arguments, chip):
     if path is None:
         path = find_tokenizer(place, sizes.vocab_size)
     tokenizer = Tokenizer.load(path, sizes.vocab_size)
+    prompt, cache = tokenizer.encode(arguments.prompt), None
+    if arguments.load_kv is not None:
+        cache = KvCache.load(arguments.load_kv)
+        prompt = cache.tokens + prompt[1:]  # The beginning of text is at the beginning.
     request = Request(
-        tokenizer.encode(arguments.prompt),
+        prompt,
         arguments.tokens,
         arguments.seed,
         arguments.temperature,
         (tokenizer.bos, tokenizer.eos),
+        cache,
     )
     request.encode(sizes)  # Raises if the model cannot do that.
     if executable is None and arguments.chips == 1:
         executable = compile_with_progress(model, config, arguments)
     executables = [executable] if executable else _compile_chips(model, config, arguments)
+    if cache:
+        cache.check(executables[0], arguments.load_kv)
     return executables, request, tokenizer, latency
 
 
@@ -246,7 +282,7 @@ def _compile_chips(model, config, arguments):
         )
 
 
-def _start(arguments, chip, executables, request, report, latency):
+def _start(arguments, chip, executables, request, report, latency, memory):
     """The tokens to come, and the simulators of the RTL, of which there may be none."""
     from tepin_host import chips
     from tepin_host.runtime import load_device, run_device, run_reference, run_rtl
@@ -257,7 +293,8 @@ def _start(arguments, chip, executables, request, report, latency):
         from tepin_host.simulation import join, wire
 
         network, rate = executables[0].plan.shard.network, arguments.bit_errors
-        simulators = _simulators(executables, request, latency, serial=rate is not None)
+        memories = [memory, *(executable.memory(request) for executable in executables[1:])]
+        simulators = _simulators(executables, memories, latency, serial=rate is not None)
         if rate is None:
             join(simulators, network)
         else:
@@ -269,8 +306,8 @@ def _start(arguments, chip, executables, request, report, latency):
             load_device(executable, request, chip, progress)
         return run_device(executable, request, report, chip), [chip] if arguments.board else []
     if arguments.backend == "reference":
-        return run_reference(executable, request, report), []
-    (simulator,) = _simulators([executable], request, latency)
+        return run_reference(executable, request, report, memory), []
+    (simulator,) = _simulators(executables, [memory], latency)
     return run_rtl(executable, request, report, simulator), [simulator]
 
 
@@ -285,16 +322,13 @@ def _links(simulators):
     return f"{flipped:,} bits flipped, {errors:,} frames lost, {replays:,} replays"
 
 
-def _simulators(executables, request, latency, *, serial=False):
-    """A simulated chip for each executable; one compilation for all of them."""
+def _simulators(executables, memories, latency, *, serial=False):
+    """A simulated chip for each executable, on its memory; one compilation for all of them."""
     from tepin_host.simulation import ChipSimulator, build_simulator
 
     config = executables[0].plan.config
     library = build_simulator(config, serial=serial, progress=_say)
-    return [
-        ChipSimulator(config, executable.memory(request), latency=latency, library=library)
-        for executable in executables
-    ]
+    return [ChipSimulator(config, memory, latency=latency, library=library) for memory in memories]
 
 
 def _memory(text, config):

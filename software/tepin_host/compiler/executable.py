@@ -16,6 +16,7 @@ import numpy as np
 
 from tepin.config import ChipConfig
 from tepin.isa import ISA_VERSION
+from tepin_host.compiler.kv_cache import KvCache
 from tepin_host.compiler.plan import PROMPT_OFFSET, Plan
 from tepin_host.errors import UserError
 from tepin_host.models import ModelConfig
@@ -41,6 +42,8 @@ class Request:
         0 chooses the most likely token.
     stop : tuple of int
         Up to two tokens that end the text; they are not part of it.
+    cache : KvCache, optional
+        Keys and values of the prompt's beginning, which then need not pass through the network again.
     """
 
     prompt: list
@@ -48,9 +51,15 @@ class Request:
     seed: int = 0
     temperature: float = 0.0
     stop: tuple = (1, 2)
+    cache: KvCache | None = None
+
+    @property
+    def start(self):
+        """The first position that passes through the network."""
+        return self.cache.positions if self.cache else 0
 
     def positions(self, context):
-        """Positions that pass through the network: the prompt and all generated tokens but the last, within the context."""
+        """Positions behind the last one that passes through the network: the prompt and all generated tokens but the last."""
         return min(len(self.prompt) + self.tokens - 1, context)
 
     def encode(self, model):
@@ -69,6 +78,10 @@ class Request:
             raise UserError(f"at most two tokens can end the text, not {len(self.stop)}")
         if not (self.temperature >= 0 and np.isfinite(self.temperature)):
             raise UserError(f"the temperature must be a number, 0 or more, not {self.temperature}")
+        if self.cache and self.prompt[: self.start] != self.cache.tokens[: self.start]:
+            raise UserError("the prompt does not begin with the text of the KV cache")
+        if self.start >= len(self.prompt):
+            raise UserError(f"the prompt has no token behind the {self.start} of the KV cache")
         inverse = 1 / self.temperature if self.temperature else 0.0
         if inverse > float(np.finfo(np.float32).max):
             raise UserError(
@@ -76,13 +89,14 @@ class Request:
             )
         stop = (*self.stop, _NO_TOKEN, _NO_TOKEN)
         header = struct.pack(
-            "<IIIfII",
+            "<IIIfIII",
             len(self.prompt),
             self.positions(context),
             self.seed & 0xFFFFFFFF,
             inverse,
             stop[0],
             stop[1],
+            self.start,
         )
         return header.ljust(PROMPT_OFFSET, b"\0") + struct.pack(f"<{len(self.prompt)}I", *self.prompt)
 
@@ -113,12 +127,23 @@ class Executable:
         return self.plan.memory["cache"].end
 
     def memory(self, request):
-        """External memory at the start of a run: image, request, empty cache."""
+        """External memory at the start of a run: image, request, and a cache that is empty but for the request's."""
         memory = np.zeros(self.memory_bytes, np.uint8)
         memory[: len(self.image)] = self.image
         data = request.encode(self.plan.model)
         memory[: len(data)] = np.frombuffer(data, np.uint8)
+        if request.cache:
+            start = self.plan.memory["cache"].address
+            memory[start : start + len(request.cache.pages)] = request.cache.pages
         return memory
+
+    def loaded_bytes(self, request):
+        """Bytes of `memory(request)`, from its beginning, that matter: behind them there may be anything."""
+        return (
+            len(self.image)
+            if not request.cache
+            else self.plan.memory["cache"].address + len(request.cache.pages)
+        )
 
     def save(self, directory):
         """Write the three files into `directory`, which is created if need be.

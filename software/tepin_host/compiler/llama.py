@@ -122,24 +122,36 @@ class LlamaProgram:
         """Constants and request into the scratchpad, first prefetches, semaphores that start above zero."""
         a, r, s, pad = self.a, self.r, self.semaphore, self.pad
         a.load(self.address("request"), pad["request"], PROMPT_OFFSET)
-        a.load(self.address("constants"), pad["constants"], self.plan.constants_bytes)
-        a.load(self.address("request") + PROMPT_OFFSET, pad["words"], 4, signal=s["FETCHED"])
-        a.wait(s["FETCHED"])
+        a.load(self.address("constants"), pad["constants"], self.plan.constants_bytes, signal=s["FETCHED"])
         with a.temporary("count") as count:
             a.move(count, self.model.n_layers)
             with a.loop(count):
                 a.signal(s["STORED"])
         a.signal(s["STEPPED"])
         a.signal(s["SCALES_FREE"])
-        a.move(r["position"], 0)
-        a.move(r["slot"], 0)
-        a.move(r["blocks"], 0)
-        a.move(r["page"], self.address("cache"))
+        a.wait(s["FETCHED"])
+        a.load_word(r["position"], self.request_word("start"))
+        self._fetch_prompt()
+        a.scalar(ScalarOp.AND, r["slot"], r["position"], BLOCK - 1)
+        a.scalar(ScalarOp.SHR, r["blocks"], r["position"], 6)
+        a.scalar(ScalarOp.MUL, r["page"], r["blocks"], self.plan.cache_block_bytes)
+        a.scalar(ScalarOp.ADD, r["page"], r["page"], self.address("cache"))
         a.move(r["norms"], pad["norms"])
         a.move(r["next_weights"], self.address("weights"))
         a.move(r["next_pages"], self.address("cache"))
         self._prefetch_weights(r["blocks"])
-        a.load(self.address("norms"), pad["norms"], self._norm_bytes, signal=s["LAYER"])
+        a.load(self.address("norms"), pad["norms"], self._norm_bytes)
+        self.attention.load_pages(r["slot"])
+        a.nop(Engine.LOADS, signal=s["LAYER"])
+        a.wait(s["FETCHED"])
+
+    def _fetch_prompt(self):
+        """Load the prompt's token of the present position to the first of `words`; FETCHED when it is there."""
+        a = self.a
+        with a.temporary("word") as word:
+            a.scalar(ScalarOp.MUL, word, self.r["position"], 4)
+            a.scalar(ScalarOp.ADD, word, word, self.address("request") + PROMPT_OFFSET)
+            a.load(word, self.pad["words"], 4, signal=self.semaphore["FETCHED"])
 
     @property
     def _norm_bytes(self):
@@ -446,11 +458,9 @@ class LlamaProgram:
         with a.temporary("bound") as bound:
             a.load_word(bound, self.request_word("prompt_length"))
             a.branch(ScalarOp.BGE, r["position"], bound, generate)
-            a.scalar(ScalarOp.MUL, bound, r["position"], 4)
-            a.scalar(ScalarOp.ADD, bound, bound, self.address("request") + PROMPT_OFFSET)
-            a.load(bound, pad["words"], 4, signal=s["FETCHED"])
-            a.wait(s["FETCHED"])
-            a.jump(advance)
+        self._fetch_prompt()
+        a.wait(s["FETCHED"])
+        a.jump(advance)
 
         a.place(generate)
         with a.temporary("token") as token, a.temporary("other") as other:

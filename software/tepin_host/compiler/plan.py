@@ -39,7 +39,7 @@ BLOCK = 64
 MATRICES = ("wk", "wv", "wq", "wo", "w1", "w3", "w2")
 """Matrices of a layer in the order in which the program consumes them."""
 
-REQUEST_HEADER = ("prompt_length", "positions", "seed", "inverse_temperature", "stop0", "stop1")
+REQUEST_HEADER = ("prompt_length", "positions", "seed", "inverse_temperature", "stop0", "stop1", "start")
 """32-bit words at the start of the request region; the prompt's tokens follow at byte 64."""
 
 PROMPT_OFFSET = 64

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tepin_host.compiler import Request, compile_model
+from tepin_host.compiler.kv_cache import KvCache
 from tepin_host.driver import ChipDriver
 from tepin_host.simulation import ChipSimulator, build_simulator, chip_verilog
 from tepin_testbench.random_model import random_model
@@ -181,3 +182,18 @@ def test_clock_gates_change_no_cycle(executable):
     assert_same(first, second)
     assert first.report.busy_cycles == second.report.busy_cycles
     assert first.report.cycles_per_token == second.report.cycles_per_token
+
+
+@pytest.mark.parametrize("length", [5, 70])
+def test_goes_on_from_a_cache(length, seed, rng):
+    """Within the first block of 64 positions and behind it: bits and memory as in functional simulation."""
+    executable = compile_model(random_model(seed, max_seq_len=160), TINY)
+    request = Request([1, *rng.integers(3, 64, length).tolist()], 2, stop=())
+    memory = executable.memory(request)
+    first = reference(executable, request, memory=memory)
+    cache = KvCache.capture(executable, request, first.tokens, memory)
+    onward = Request([*cache.tokens, 9], 3, stop=(), cache=cache)
+    resumed = rtl(executable, onward)
+    assert_same(resumed, reference(executable, onward))
+    whole = reference(executable, replace(onward, cache=None))
+    np.testing.assert_array_equal(resumed.logits.view(np.uint32), whole.logits.view(np.uint32))

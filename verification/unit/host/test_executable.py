@@ -35,8 +35,8 @@ def directory(executable, tmp_path):
 def test_request_in_memory(executable):
     request = Request([3, 63, 0], 4, seed=2**32 + 7, temperature=0.5, stop=(9,))
     memory = executable.memory(request)
-    header = struct.unpack_from("<IIIfII", memory)
-    assert header == (3, 6, 7, 2.0, 9, 0xFFFF_FFFF)
+    header = struct.unpack_from("<IIIfIII", memory)
+    assert header == (3, 6, 7, 2.0, 9, 0xFFFF_FFFF, 0)
     assert struct.unpack_from("<3I", memory, PROMPT_OFFSET) == (3, 63, 0)
     start = executable.plan.memory["constants"].address
     np.testing.assert_array_equal(memory[start : len(executable.image)], executable.image[start:])
