@@ -494,4 +494,4 @@ def test_bench_with_wrong_results_fails_and_writes_nothing(capsys, monkeypatch, 
 
 def test_every_command_is_installed():
     commands = {entry.name for entry in cli.entry_points(group="tepin.commands")}
-    assert commands >= {"run", "compile", "disasm", "verilog", "bench", "configs"}
+    assert commands >= {"run", "compile", "disasm", "verilog", "bench", "configs", "estimate"}
