@@ -32,7 +32,7 @@ class Sender(Component):
     The fourth NAK in a row for the same word gets more idle units than the longest frame has, so that a peer that has
     taken payload for a header is certain to be out of that again.
 
-    Latency from a word at `i` to the header at `unit`: 3 cycles. Cost: a memory of `window` words.
+    Latency from a word at `i` to the header at `unit`: 2 cycles. Cost: a memory of `window` words.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Sender(Component):
         head, next_word, acked = Signal(number), Signal(number), Signal(number)
         m.submodules.memory = memory = Memory(shape=self._word_bits, depth=self._window, init=[])
         write_port = memory.write_port()
-        read_port = memory.read_port()
+        read_port = memory.read_port(transparent_for=[write_port])
         full = (head - acked)[self._window.bit_length() - 1]
         m.d.comb += [
             self.i.ready.eq(~full),
@@ -112,11 +112,11 @@ class Sender(Component):
         with m.If(self.ack):
             m.d.sync += acked.eq(self.number)
 
-        # How many of them the next frame takes. `available` is late, and then it is too low, never too high; when a frame can
-        # begin with the word that has just come, that one is on its way out of the memory.
+        # How many of them the next frame takes. `available` is right whenever a frame may begin, but for words that have just
+        # come; those that it counts have left the memory by the time that they are needed.
         available = Signal(number)
         with m.If(self.ready):
-            m.d.sync += available.eq(head - next_word)
+            m.d.sync += available.eq(head - next_word + write_port.en)
         limit = Signal(
             range(MAX_WORDS), init=self._frame_words - 1
         )  # less one, so all ones below a power of two
@@ -181,13 +181,11 @@ class Sender(Component):
         timer, said_ack, said_next = Signal(range(_REPEAT)), Signal(), Signal()
         with m.If(self.ready):
             m.d.sync += timer.eq(timer + 1)
+            # At different times, so that a word never waits for both.
             with m.If(timer == 0):
-                m.d.sync += [
-                    overdue.eq(~said_ack),
-                    poll.eq(poll | ~said_next),
-                    said_ack.eq(0),
-                    said_next.eq(0),
-                ]
+                m.d.sync += [overdue.eq(~said_ack), said_ack.eq(0)]
+            with m.If(timer == _REPEAT // 2):
+                m.d.sync += [poll.eq(poll | ~said_next), said_next.eq(0)]
             m.d.sync += word.eq(read_port.data)
             m.d.sync += [first.eq(0), body.eq(0), low.eq(0), high.eq(0)]
             with m.FSM():

@@ -69,7 +69,7 @@ class SerialLink(Component):
     Lanes may be connected in any order, inverted, and up to 7 bits apart. Beats in both directions may pause at any
     time (`strobe` of `rx`, `pause` for `tx`).
 
-    Latency from accepting a word to offering it at the other end, on an idle link of 8 lanes: 16 cycles plus those of
+    Latency from accepting a word to offering it at the other end, on an idle link of 8 lanes: 14 cycles plus those of
     the line, and up to 3 while a frame without payload is on the line. Cost with 8 lanes: see docs/link.md; two
     memories of `window` words.
 

@@ -223,19 +223,17 @@ class Trainer(Component):
         if unit_beats == 1:
             m.d.comb += self.unit_end.eq(1)
         else:
-            # `beat` is that of the beat at the pins, two later than when the detector sees it; the Aligner takes two cycles.
+            # `beat` is that of the beat at the pins, two later than when the detector sees it; the Aligner takes a cycle.
             step = (unit_beats - 1).bit_length()
-            ends, later = Signal(), Signal()
-            m.d.comb += ends.eq((beat + 2 - latest[1:])[:step] == 0)
-            m.d.sync += [later.eq(ends), self.unit_end.eq(later)]
+            m.d.sync += self.unit_end.eq((beat + 2 - latest[1:])[:step] == 0)
         return m
 
 
 class Aligner(Component):
     """Puts lanes right: order, polarity, skew.
 
-    Latency: 2 cycles, and a beat for two bits of delay. Cost: per lane, 2 multiplexers over the lanes,
-    6 two-way ones and 11 flip-flops.
+    Latency: 1 cycle, and a beat for two bits of delay. Cost: per lane, 2 multiplexers over the lanes,
+    6 two-way ones and 9 flip-flops.
 
     Parameters
     ----------
@@ -268,22 +266,19 @@ class Aligner(Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self._lanes
-        ordered_valid = Signal()
-        m.d.sync += [ordered_valid.eq(self.valid), self.o_valid.eq(ordered_valid)]
+        m.d.sync += self.o_valid.eq(self.valid)
+        # The newer bit of each lane lowest.
         pairs = [Cat(self.data[lanes + index], self.data[index]) for index in range(lanes)]
         for lane in range(lanes):
-            pair = Signal(2, name=f"pair{lane}")  # the newer bit lowest
-            with m.If(self.valid):
-                m.d.sync += pair.eq(_select(pairs, self.source[lane]) ^ self.inverted[lane].replicate(2))
+            delayed = _select(pairs, self.source[lane]) ^ self.inverted[lane].replicate(2)
             # Four bits later or not, then two, then one.
-            delayed, delay = pair, self.delay[lane]
             for bit in (2, 1, 0):
                 earlier = Signal(1 << bit, name=f"earlier{lane}_{bit}")
                 bits = Cat(delayed, earlier)
-                with m.If(ordered_valid):
+                with m.If(self.valid):
                     m.d.sync += earlier.eq(bits)
-                delayed = Mux(delay[bit], bits[1 << bit :], delayed)
-            with m.If(ordered_valid):
+                delayed = Mux(self.delay[lane][bit], bits[1 << bit :], delayed)
+            with m.If(self.valid):
                 m.d.sync += Cat(self.o[lanes + lane], self.o[lane]).eq(delayed)
         return m
 
