@@ -27,8 +27,9 @@ from tepin.isa import (
     WeightSource,
     WeightType,
 )
+from tepin_host.compiler import Request
 from tepin_host.compiler.llama import LlamaProgram
-from tepin_host.compiler.plan import PROMPT_OFFSET, Plan
+from tepin_host.compiler.plan import Plan
 from tepin_reference.network import run_together
 from tepin_reference.simulator import FunctionalSimulator
 from tepin_reference.weights import GROUP, stream_bytes
@@ -177,10 +178,9 @@ class _Machine(FunctionalSimulator):
     """Executes a program for its times alone."""
 
     def __init__(self, plan, tokens, latency, link_latency, link_rate):
-        region = plan.memory["request"]
-        memory = np.zeros(region.size, np.uint8)
-        memory[:24].view("<u4")[:] = (1, tokens, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF)
-        memory[PROMPT_OFFSET : PROMPT_OFFSET + 4] = (1, 0, 0, 0)
+        # Of memory only the request is there.
+        request = Request([1], tokens, stop=()).encode(plan.model)
+        memory = np.frombuffer(request, np.uint8).copy()
         super().__init__(plan.config, memory)
         self.plan, self.latency, self.link_latency, self.link_rate = plan, latency, link_latency, link_rate
         self.now = 0.0  # of the sequencer

@@ -24,6 +24,8 @@ from tepin_host.simulation import ChipSimulator, build_simulator, join
 
 __all__ = ["decode_on_chips"]
 
+_COLUMNS = {"int8": 16, "int4": 32}
+"""The array takes in twice as many weights per cycle as the port brings, so that it catches up after vector phases."""
 _LATENCY, _LINK_LATENCY = 100, 20
 _COUNTS = (2, 4, 8)
 _SHAPES = {
@@ -55,12 +57,12 @@ def _random_model(name, shape):
 
 def decode_on_chips(say):
     """Decoding on one chip and on several; checked to have the same logits."""
-    config = replace(PRESETS["sim"], scratchpad_bytes=1 << 18, links=2)
-    library = build_simulator(config, progress=say)
     models = [("demo model", load_model(demo_model_path()), 16)]
     models += [(f"15M shape, {name}", _random_model(name, shape), 3) for name, shape in _SHAPES.items()]
-    for name, model, tokens in models:
-        for weights in ("int8", "int4"):
+    for weights, columns in _COLUMNS.items():
+        config = replace(PRESETS["sim"], columns=columns, scratchpad_bytes=1 << 18, links=2)
+        library = build_simulator(config, progress=say)
+        for name, model, tokens in models:
             request = Request([1], tokens, stop=())
             alone = _alone(model, config, weights, request, library)
             for count in _COUNTS:
