@@ -236,8 +236,9 @@ async def decode_keeps_the_array_busy(dut, weights):
     parameter_rows = k // 32 if weights == WeightType.INT4 else 0
     rows = n // config["columns"] * (k + parameter_rows + 4)
     dut._log.info("first job %d cycles, then %s; weight rows %d", times[0], np.diff(times).tolist(), rows)
-    # Two cycles between jobs.
+    # Two cycles between jobs, here and there.
     assert max(np.diff(times)) <= rows + 2
+    assert times[-1] - times[0] <= (count - 1) * rows + 4
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

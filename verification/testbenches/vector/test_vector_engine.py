@@ -333,11 +333,11 @@ async def test_cycles(dut):
     rows = {"n": 64, "rows": 8}
     plain = {"a": v(0), "b": v(512), "d": v(1024)}
     cases = {
-        "MUL n=1": (Command(Function.MUL, **plain), 1, 18),
-        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 14),
-        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 18),
-        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 25),
-        "MAX of 8 x 64": (Command(a=v(0), **rows, reduction=Reduction.MAX, result=4032), 512, 22),
+        "MUL n=1": (Command(Function.MUL, **plain), 1, 17),
+        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 13),
+        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 17),
+        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 24),
+        "MAX of 8 x 64": (Command(a=v(0), **rows, reduction=Reduction.MAX, result=4032), 512, 16),
         "EXPM, FIXED_SUM of 8 x 64": (
             Command(
                 Function.EXPM,
@@ -349,27 +349,27 @@ async def test_cycles(dut):
                 result=4064,
             ),
             512,
-            56,
+            45,
         ),
         "MUL, SUM n=96": (
             Command(Function.MUL, **plain, n=96, reduction=Reduction.SUM, result=4032),
             96,
-            170,
+            142,
         ),
         "ADD strided n=96": (
             Command(Function.ADD, a=strided(0, 8), b=v(1024), d=v(2048), n=96),
             96 * lanes,
-            22,
+            19,
         ),
         "RANDOM n=96": (
             Command(Function.RANDOM, a=scalar(0), b=scalar(4), c=scalar(8), d=v(1024), n=96),
             22 * 96,
-            22,
+            18,
         ),
         "int16 to int8 n=96": (
             Command(a=v(2).as_type(DataType.INT16), d=v(1025).as_type(DataType.INT8), n=96),
             96,
-            30,
+            26,
         ),
     }
     for name, (command, elements, overhead) in cases.items():
