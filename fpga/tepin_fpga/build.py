@@ -136,6 +136,7 @@ def _build(board, config, pll, directory, seed, say, expected):
         speed=board.speed,
         seed=seed,
         constraints=constraints(board.pins, {board.oscillator: board.oscillator_hz}),
+        placer="static",
         say=say,
     )
     usage = parse_report(report, LIMITS_HZ[board.speed])

@@ -34,7 +34,7 @@ class Tools:
         cells = {name: {"type": kind} for name, kind in self.cells.items()}
         (directory / "design.json").write_text(json.dumps({"modules": {top: {"cells": cells}}}))
 
-    def route(self, directory, *, device, package, speed, seed, constraints, say):
+    def route(self, directory, *, device, package, speed, seed, constraints, placer, say):
         (directory / "nextpnr.log").write_text("routed")
         for name in ("design.lpf", "design.config", "report.json"):
             (directory / name).write_text("")
