@@ -42,29 +42,33 @@ class Alu(Component):
         m = Module()
         decremented = Signal(32)
         less = Signal()  # rs < b, signed
+        take_rs, take_b = Signal(), Signal()
+        other = Signal(32)  # all that is neither minimum nor maximum
         m.d.comb += [
             decremented.eq(self.rd - 1),
             less.eq(self.rs.as_signed() < self.b.as_signed()),
-            self.o.eq(self.rs + self.b),
+            other.eq(self.rs + self.b),
+            # Which operand is the smaller one is known last, so it does not go through the choice among the others.
+            take_rs.eq(((self.op == ScalarOp.MIN) & less) | ((self.op == ScalarOp.MAX) & ~less)),
+            take_b.eq(((self.op == ScalarOp.MIN) & ~less) | ((self.op == ScalarOp.MAX) & less)),
+            self.o.eq(Mux(take_rs, self.rs, 0) | Mux(take_b, self.b, 0) | other),
         ]
         less_rd = self.rd.as_signed() < self.rs.as_signed()
         with m.Switch(self.op):
             with m.Case(ScalarOp.SUB):
-                m.d.comb += self.o.eq(self.rs - self.b)
+                m.d.comb += other.eq(self.rs - self.b)
             with m.Case(ScalarOp.SHL):
-                m.d.comb += self.o.eq(self.rs << self.b[:5])
+                m.d.comb += other.eq(self.rs << self.b[:5])
             with m.Case(ScalarOp.SHR):
-                m.d.comb += self.o.eq(self.rs >> self.b[:5])
-            with m.Case(ScalarOp.MIN):
-                m.d.comb += self.o.eq(Mux(less, self.rs, self.b))
-            with m.Case(ScalarOp.MAX):
-                m.d.comb += self.o.eq(Mux(less, self.b, self.rs))
+                m.d.comb += other.eq(self.rs >> self.b[:5])
             with m.Case(ScalarOp.AND):
-                m.d.comb += self.o.eq(self.rs & self.b)
+                m.d.comb += other.eq(self.rs & self.b)
             with m.Case(ScalarOp.OR):
-                m.d.comb += self.o.eq(self.rs | self.b)
+                m.d.comb += other.eq(self.rs | self.b)
             with m.Case(ScalarOp.XOR):
-                m.d.comb += self.o.eq(self.rs ^ self.b)
+                m.d.comb += other.eq(self.rs ^ self.b)
+            with m.Case(ScalarOp.MIN, ScalarOp.MAX):
+                m.d.comb += other.eq(0)
             with m.Case(ScalarOp.BEQ):
                 m.d.comb += self.taken.eq(self.rd == self.rs)
             with m.Case(ScalarOp.BNE):
@@ -74,7 +78,7 @@ class Alu(Component):
             with m.Case(ScalarOp.BGE):
                 m.d.comb += self.taken.eq(~less_rd)
             with m.Case(ScalarOp.DBNZ):
-                m.d.comb += [self.o.eq(decremented), self.taken.eq(decremented != 0)]
+                m.d.comb += [other.eq(decremented), self.taken.eq(decremented != 0)]
             with m.Case(ScalarOp.JUMP):
                 m.d.comb += self.taken.eq(1)
         return m

@@ -104,12 +104,16 @@ class BurstSplitter(wiring.Component):
             ]
         with m.If(self.i.ready):
             start = run.memory[:offset_bits]
-            end = (start + run.length - 1)[:33]
+            end = ((start - 1) + run.length)[:33]
+            # The same as that no bit of `end` is left beyond its block, but known earlier.
+            low, high = run.length[:offset_bits], run.length[offset_bits:]
+            within = (high == 0) & (start + low <= self.block_bytes)
+            whole = (run.length == self.block_bytes) & (start == 0)
             m.d.sync += [
                 valid.eq(self.i.valid),
                 first.eq(1),
                 left.eq(end[offset_bits:]),
-                final.eq(run.empty | (run.code != ErrorCode.NONE) | ~end[offset_bits:].any()),
+                final.eq(run.empty | (run.code != ErrorCode.NONE) | within | whole),
                 burst.code.eq(run.code),
                 burst.pc.eq(run.pc),
                 burst.signal.eq(run.signal),

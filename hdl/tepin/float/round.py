@@ -27,9 +27,14 @@ def round_and_pack(m, format, *, sign, exponent, value, zero=0, infinity=0, nan=
     guard = value[-format.precision - 1]
     sticky = value[: -format.precision - 1].any()
     increment = wire(m, "round_increment", guard & (sticky | fraction[0]))
+    # The exponent has often just been subtracted; so these look at its bits, rather than subtract once more.
+    exponent = wire(m, "round_exponent", exponent)
+    low, high = exponent[: format.exponent_width], exponent[format.exponent_width :]
+    too_large = (exponent >= 0) & (high.any() | (low == format.top_exponent))
+    too_small = (exponent < 0) | ~exponent.any()
     # A carry out of the fraction counts the exponent up and leaves a fraction of zero, as it should, up to infinity.
-    rounded = (Cat(fraction, exponent[: format.exponent_width]) + increment)[: format.width - 1]
-    bounded = Mux(exponent >= format.top_exponent, format.infinity, rounded)
-    nonzero = Mux(zero | (exponent <= 0), 0, bounded)
+    rounded = (Cat(fraction, low) + increment)[: format.width - 1]
+    bounded = Mux(too_large, format.infinity, rounded)
+    nonzero = Mux(zero | too_small, 0, bounded)
     magnitude = Mux(infinity, format.infinity, nonzero)[: format.width - 1]
     return Mux(nan, Const(format.nan, format.width), Cat(magnitude, sign))

@@ -161,25 +161,21 @@ class Drain(wiring.Component):
             scale_row_.i.b.eq(delayed("activation_delay", activation_scales.o, scaled - 1)),
         ]
         raw = delayed("raw_delay", self.sums[:32], result - 3)
-        beside_end = delayed("beside_delay", beside, result)
-        row_end = delayed("row_delay", row, result)
+        following = delayed("beside_delay", beside, result - 1)
+        following_row = delayed("row_delay", row, result - 1)
         valids = Signal(result)
         m.d.sync += valids.eq(Cat(issue, valids))
 
-        # One more register, then the maximum, the write queue and the probe.
-        valid = Signal()
+        # To the maximum, the write queue and the probe.
+        valid = valids[-1]
         item = Signal(_Beside)
         item_row = Signal.like(row)
         value = Signal(32)
-        m.d.sync += [
-            valid.eq(valids[-1]),
-            item.eq(beside_end),
-            item_row.eq(row_end),
-            value.eq(Mux(beside_end.int32, raw, scale_row_.o)),
-        ]
+        m.d.sync += [item.eq(following), item_row.eq(following_row)]
+        m.d.comb += value.eq(Mux(item.int32, raw, scale_row_.o))
         is_element = Signal()
         m.d.comb += is_element.eq(valid & (item.kind == _Kind.ELEMENT))
-        largest = self._maximum(m, is_element, item, item_row, value)
+        largest = self._maximum(m, is_element, item_row, value, following=(following.fresh, following_row))
         m.d.comb += [
             writes.i.valid.eq(valid),
             writes.i.payload.end.eq(item.kind == _Kind.END),
@@ -204,18 +200,25 @@ class Drain(wiring.Component):
         ]
         return m
 
-    def _maximum(self, m, is_element, item, row, value):
-        """Largest magnitude of each row so far; as an integer, that of the canonical NaN is above that of infinity."""
+    def _maximum(self, m, is_element, row, value, following):
+        """Largest magnitude of each row so far; as an integer, that of the canonical NaN is above that of infinity.
+
+        What is known of the row of the item `following` (whether it begins there, and the row) is looked up a cycle ahead;
+        if that is the row of the present item, it is what this one makes of it, which is not in the memory yet.
+        """
         m.submodules.maxima = maxima = Memory(shape=31, depth=max(2, self.accumulator_rows), init=[])
         write, read = maxima.write_port(), maxima.read_port(domain="comb")
-        before = Mux(item.fresh, 0, read.data)
+        fresh, following_row = following
+        before, largest = Signal(31), Signal(31)
         m.d.comb += [
-            read.addr.eq(row),
+            largest.eq(Mux(is_element & (value[:31] > before), value[:31], before)),
+            read.addr.eq(following_row),
             write.addr.eq(row),
             write.en.eq(is_element),
-            write.data.eq(Mux(value[:31] > before, value[:31], before)),
+            write.data.eq(largest),
         ]
-        return read.data
+        m.d.sync += before.eq(Mux(fresh, 0, Mux(following_row == row, largest, read.data)))
+        return before
 
     def _issue(self, m, channel_scales, activation_scales, writes):
         """Walks through tiles, rows and columns; one element per cycle while there is room for it at the end."""

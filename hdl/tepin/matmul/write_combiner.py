@@ -6,6 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory.ports import WritePort
+from ..stream import StreamFifo
 
 __all__ = ["WriteCombiner", "WriteItem"]
 
@@ -27,8 +28,11 @@ class WriteItem(data.Struct):
 class WriteCombiner(wiring.Component):
     """Writes words to the scratchpad, as many at a time as lie in one line and follow each other.
 
-    Words wait in a line buffer until one comes that cannot be merged, or an end. One item per cycle while writes are
-    granted, but two cycles for an end that finds something to write.
+    Words wait in a line buffer until one comes that cannot be merged, or an end. Lines go to the port through a short queue,
+    so that whether a write is granted decides about nothing else. One item per cycle while writes are granted, but
+    three cycles for an end that finds something to write.
+
+    Cost: three times the registers of a line.
 
     Parameters
     ----------
@@ -71,17 +75,31 @@ class WriteCombiner(wiring.Component):
         words = [Signal(32, name=f"word_{index}", reset_less=True) for index in range(self.line_bytes // 4)]
         present = Signal(len(words))
 
+        # A line leaves when an item comes that does not belong to it.
         request = self.o.request
+        write = data.StructLayout(
+            {"line": len(line), "data": 8 * self.line_bytes, "words": len(words), "note": 2}
+        )
+        m.submodules.writes = writes = StreamFifo(shape=write, depth=2)
+        head = writes.o.payload
         m.d.comb += [
-            request.valid.eq(self.i.valid & valid & ~item.merge),
-            request.payload.address.eq(line << line_bits),
-            request.payload.data.eq(Cat(words)),
-            request.payload.mask.eq(Cat(present[index // 4] for index in range(self.line_bytes))),
-            self.i.ready.eq(Mux(item.end, ~valid, ~valid | item.merge | request.ready)),
-            self.done.eq(self.i.valid & item.end & ~valid),
+            writes.i.valid.eq(self.i.valid & valid & ~item.merge),
+            writes.i.payload.line.eq(line),
+            writes.i.payload.data.eq(Cat(words)),
+            writes.i.payload.words.eq(present),
+            writes.i.payload.note.eq(note),
+            self.i.ready.eq(
+                Mux(item.end, ~valid & (writes.level == 0), ~valid | item.merge | writes.i.ready)
+            ),
+            self.done.eq(self.i.valid & item.end & ~valid & (writes.level == 0)),
             self.done_note.eq(item.note),
+            request.valid.eq(writes.o.valid),
+            writes.o.ready.eq(request.ready),
+            request.payload.address.eq(head.line << line_bits),
+            request.payload.data.eq(head.data),
+            request.payload.mask.eq(Cat(head.words[index // 4] for index in range(self.line_bytes))),
         ]
-        with m.If(request.valid & request.ready):
+        with m.If(writes.i.valid & writes.i.ready):
             m.d.sync += valid.eq(0)
         with m.If(self.i.valid & self.i.ready & ~item.end):
             place = Signal(len(words))
@@ -94,6 +112,6 @@ class WriteCombiner(wiring.Component):
                 m.d.sync += [line.eq(item.address[line_bits:]), note.eq(item.note)]
 
         # A fault belongs to the write accepted in the cycle before.
-        m.d.sync += [self.fault_address.eq(request.payload.address), self.fault_note.eq(note)]
+        m.d.sync += [self.fault_address.eq(request.payload.address), self.fault_note.eq(head.note)]
         m.d.comb += self.fault.eq(self.o.fault)
         return m

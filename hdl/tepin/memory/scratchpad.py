@@ -16,7 +16,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from .ports import ReadPort, WritePort
 
-__all__ = ["Bank", "Scratchpad", "Turns"]
+__all__ = ["Bank", "Scratchpad", "Turns", "line_place"]
 
 
 def _log2(value):
@@ -91,6 +91,17 @@ class Turns(Component):
         return m
 
 
+def line_place(*, size, line_bytes):
+    """Where a line begins in a bank of `size` bytes.
+
+    Members: `row`, of the memories, that of its first word; `following`, the row behind that, or the first one; `offset`, the
+    memory with its first word; `wraps`, bit i: memory i comes before that one, so that its word is in the row `following`.
+    """
+    count = line_bytes // 4
+    row = _log2(size // line_bytes)
+    return data.StructLayout({"row": row, "following": row, "offset": _log2(count), "wraps": count})
+
+
 class Bank(Component):
     """One bank: a line in and a line out per cycle, each at any word address.
 
@@ -112,12 +123,12 @@ class Bank(Component):
 
     Members
     -------
-    read_address : In
-        Word address of a line.
+    read_place : In(line_place(...))
+        The line to read.
     read_data : Out(8 * line_bytes)
         The line that was addressed two cycles before.
-    write_address : In
-        Word address of a line.
+    write_place : In(line_place(...))
+        The line to write.
     write_data, write_mask : In
         What is written: those bytes of the line whose bits in the mask are set. Both come rotated, so that each word
         lies where its memory is.
@@ -126,12 +137,12 @@ class Bank(Component):
     def __init__(self, *, size, line_bytes):
         self._size = size
         self._line_bytes = line_bytes
-        address_width = _log2(size // 4)
+        place = line_place(size=size, line_bytes=line_bytes)
         super().__init__(
             {
-                "read_address": In(address_width),
+                "read_place": In(place),
                 "read_data": Out(8 * line_bytes),
-                "write_address": In(address_width),
+                "write_place": In(place),
                 "write_data": In(8 * line_bytes),
                 "write_mask": In(line_bytes),
             }
@@ -143,7 +154,7 @@ class Bank(Component):
         offset_bits = _log2(count)
         offset, stored_offset = Signal(offset_bits, reset_less=True), Signal(offset_bits, reset_less=True)
         stored = Signal(8 * self._line_bytes, reset_less=True)
-        m.d.sync += [offset.eq(self.read_address[:offset_bits]), stored_offset.eq(offset)]
+        m.d.sync += [offset.eq(self.read_place.offset), stored_offset.eq(offset)]
         m.d.comb += self.read_data.eq(_rotate(stored, stored_offset, left=False))
         for index in range(count):
             # Nobody relies on what a read returns while the word is written, so synthesis need not take care of it.
@@ -153,19 +164,18 @@ class Bank(Component):
             write_port = words.write_port(granularity=8)
             read_port = words.read_port()
             m.d.comb += [
-                read_port.addr.eq(self._row(self.read_address, offset_bits, index)),
+                read_port.addr.eq(self._row(self.read_place, index)),
                 write_port.en.eq(self.write_mask.word_select(index, 4)),
-                write_port.addr.eq(self._row(self.write_address, offset_bits, index)),
+                write_port.addr.eq(self._row(self.write_place, index)),
                 write_port.data.eq(self.write_data.word_select(index, 32)),
             ]
             m.d.sync += stored.word_select(index, 32).eq(read_port.data)
         return m
 
     @staticmethod
-    def _row(address, offset_bits, index):
-        """Row of memory `index` that belongs to the line at `address`; the last row is followed by the first."""
-        row = address[offset_bits:]
-        return (row + (index < address[:offset_bits]))[: len(row)] if offset_bits else row
+    def _row(place, index):
+        """Row of memory `index` that belongs to the line at `place`."""
+        return Mux(place.wraps[index], place.following, place.row)
 
 
 class Scratchpad(Component):
@@ -270,18 +280,29 @@ class Scratchpad(Component):
             outside.append(beyond)
         return chosen, outside
 
-    def _word_address(self, m, name, address):
-        """Register the part of an address that counts within a bank, in words."""
-        word = Signal(_log2(self._size // self._banks) - 2, name=name, reset_less=True)
-        m.d.sync += word.eq(address[2 : _log2(self._size // self._banks)])
-        return word
+    def _place(self, m, name, address):
+        """Register where in its bank the line at `address` begins."""
+        layout = line_place(size=self._size // self._banks, line_bytes=self._line_bytes)
+        # A view of a register without a reset.
+        register = Signal(layout.size, name=name, reset_less=True)
+        place = data.View(layout, register)
+        offset_bits, row_bits = (layout[member].width for member in ("offset", "row"))
+        offset = address[2 : 2 + offset_bits]
+        row = address[2 + offset_bits : 2 + offset_bits + row_bits]
+        m.d.sync += [
+            place.row.eq(row),
+            place.following.eq(row + 1),
+            place.offset.eq(offset),
+            place.wraps.eq(Cat(index < offset for index in range(self._line_bytes // 4))),
+        ]
+        return register
 
     def _elaborate_writers(self, m, banks):
         ports = list(self.writers)
         addresses = [port.request.payload.address for port in ports]
         chosen, outside = self._arbitrate(m, ports, addresses, "write")
         offset = slice(2, 2 + _log2(self._line_bytes // 4))
-        words, lines, masks = [], [], []
+        places, lines, masks = [], [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
             # While requests are arbitrated, each is brought into the order of the memories.
             line = Signal(8 * self._line_bytes, name=f"write_data_{number}", reset_less=True)
@@ -292,13 +313,13 @@ class Scratchpad(Component):
                 mask.eq(Mux(beyond, 0, _rotate(port.request.payload.mask, address[offset], left=True))),
             ]
             m.d.comb += port.fault.eq(chosen[number].any() & outside[number])
-            words.append(self._word_address(m, f"write_address_{number}", address))
+            places.append(self._place(m, f"write_place_{number}", address))
             lines.append(line)
             masks.append(mask)
         for index, bank in enumerate(banks):
             selects = [select[index] for select in chosen]
             m.d.comb += [
-                bank.write_address.eq(_select(zip(selects, words, strict=True))),
+                bank.write_place.as_value().eq(_select(zip(selects, places, strict=True))),
                 bank.write_data.eq(_select(zip(selects, lines, strict=True))),
                 bank.write_mask.eq(_select(zip(selects, masks, strict=True))),
             ]
@@ -307,13 +328,10 @@ class Scratchpad(Component):
         ports = list(self.readers)
         addresses = [port.request.payload for port in ports]
         chosen, outside = self._arbitrate(m, ports, addresses, "read")
-        words = [
-            self._word_address(m, f"read_address_{number}", address)
-            for number, address in enumerate(addresses)
-        ]
+        places = [self._place(m, f"read_place_{number}", address) for number, address in enumerate(addresses)]
         for index, bank in enumerate(banks):
-            m.d.comb += bank.read_address.eq(
-                _select((select[index], word) for select, word in zip(chosen, words, strict=True))
+            m.d.comb += bank.read_place.as_value().eq(
+                _select((select[index], place) for select, place in zip(chosen, places, strict=True))
             )
         for number, port in enumerate(ports):
             # Which bank reads for this port travels beside the memory and its register.

@@ -71,6 +71,7 @@ def test_fault_has_address_and_note():
         ctx.set(dut.i.payload, {"address": 0x1234, "note": 2})
         await ctx.tick()
         ctx.set(dut.i.payload, {"end": 1, "note": 1})
+        await ctx.tick()
         assert ctx.get(dut.o.request.valid)
         await ctx.tick()
         ctx.set(dut.o.fault, 1)
