@@ -7,11 +7,14 @@ here, as it would be a deadlock or a race there.
 
 Chips that are linked to each other run as co-routines, see `tepin_reference.network`.
 
-It is stricter than a chip in two more things that a program must not do: a row of a matmul's operands or a run of a load or
-store must not cross from one bank of the scratchpad into the next, and a matmul's addresses must be multiples of 4.
+It is stricter than a chip in three more things that a program must not do: a row of a matmul's operands or a run of a load
+or store must not cross from one bank of the scratchpad into the next, a matmul's addresses must be multiples of 4, and an
+exchange that waits for no semaphore must not touch what one of the three before it receives, or receive what one of them
+sends, unless it follows it: they may be under way.
 """
 
 import functools
+from collections import deque
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -125,6 +128,9 @@ class FunctionalSimulator:
         self._weight_fifo = np.zeros(0, np.uint8)
         self._pc = 0
         self._awaited = None
+        self._messages = deque(
+            maxlen=3
+        )  # of the last exchanges: (first address sent, last), the same of what is received
         self._engines = {
             Engine.WEIGHTS: self._weights,
             Engine.LOADS: self._load,
@@ -256,6 +262,8 @@ class FunctionalSimulator:
                 for name, operand in instruction.fields.items()
             }
             if instruction.engine == Engine.LINK:
+                if instruction.wait:  # then it is up to the semaphores that the exchanges before have ended
+                    self._messages.clear()
                 yield from self._exchange(flags, fields)
             else:
                 self._engines[instruction.engine](flags, fields)
@@ -351,6 +359,7 @@ class FunctionalSimulator:
             for name in ("source", "target")
             if fields.get(f"{name}_length")
         }
+        self._check_messages(flags, fields)
         if "source" in messages:
             self.ports[flags.send_port].send(messages["source"].tobytes())
         if "target" in messages:
@@ -359,6 +368,24 @@ class FunctionalSimulator:
             while not port.holds(len(target)):
                 yield None
             target[:] = np.frombuffer(port.receive(len(target)), np.uint8)
+
+    def _check_messages(self, flags, fields):
+        """Sends and receives of several commands are under way at the same time: no two of them may need an order."""
+        source, target = (
+            (fields[name], fields[name] + fields[f"{name}_length"])
+            if fields.get(f"{name}_length")
+            else (0, 0)
+            for name in ("source", "target")
+        )
+        for age, (sent, received) in enumerate(reversed(self._messages)):
+            followed = flags.follows and age == 0 and source == received
+            pairs = [(target, sent), (target, received), ((0, 0) if followed else source, received)]
+            for (start, end), (other, other_end) in pairs:
+                if start < other_end and other < end:
+                    raise self._error(
+                        ErrorCode.SCRATCHPAD, start, "an exchange before this one may still use it"
+                    )
+        self._messages.append((source, target))
 
     # Memories
 

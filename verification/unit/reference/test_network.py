@@ -9,6 +9,7 @@ import pytest
 from tepin.config import PRESETS, ChipConfig
 from tepin.isa import ErrorCode, LinkFlags
 from tepin_host.assembler import Assembler
+from tepin_reference.link import Port
 from tepin_reference.network import TOPOLOGIES, Network, run_together
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
@@ -147,6 +148,43 @@ def test_errors(arguments, code, info):
     with pytest.raises(ProgramError) as error:
         list(machine.run(program(lambda a: a.exchange(**arguments))))
     assert (error.value.code, error.value.pc, error.value.info) == (code, 0, info)
+
+
+RACES = {
+    "sends what is being received": [{"receive": (0, 0, 16)}, {"send": (1, 12, 4)}],
+    "two commands later": [{"receive": (0, 0, 16)}, {}, {"send": (1, 0, 16), "follows": True}],
+    "follows with another part": [{"receive": (0, 0, 16)}, {"send": (1, 0, 12), "follows": True}],
+    "receives what is being sent": [{"send": (0, 0, 16)}, {}, {}, {"receive": (0, 8, 8)}],
+    "receives twice": [{"receive": (0, 0, 16)}, {"receive": (1, 0, 4)}],
+}
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_race(name):
+    """Chips would tell the order of these."""
+    own, other = zip(*(Port.pair() for _ in range(2)), strict=True)
+    for port in other:
+        port.send(bytes(64))
+    machine = FunctionalSimulator(replace(PRESETS["tiny"], links=2), np.zeros(64, np.uint8), ports=own)
+    with pytest.raises(ProgramError, match="an exchange before this one may still use it") as error:
+        list(machine.run(program(lambda a: [a.exchange(**exchange) for exchange in RACES[name]])))
+    assert error.value.code == ErrorCode.SCRATCHPAD
+
+
+def test_no_race():
+    """What is far enough apart, follows, or only touches."""
+    own, other = zip(*(Port.pair() for _ in range(2)), strict=True)
+    other[0].send(bytes(64))
+    machine = FunctionalSimulator(replace(PRESETS["tiny"], links=2), np.zeros(64, np.uint8), ports=own)
+
+    def write(a):
+        a.exchange(receive=(0, 16, 16), send=(1, 0, 16))
+        a.exchange(receive=(0, 32, 16), send=(1, 16, 16), follows=True)
+        a.exchange(send=(1, 0, 16))
+        a.exchange()
+        a.exchange(send=(1, 16, 16), receive=(0, 48, 4))
+
+    assert list(machine.run(program(write))) == []
 
 
 def test_nothing_to_exchange():
