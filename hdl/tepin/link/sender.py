@@ -29,7 +29,7 @@ class Sender(Component):
     to a limit that is halved by each NAK and doubled again after 128 words without one.
 
     A NAK that comes in makes the sender go back to the word it names: first idle units, then POLL, then the words.
-    The fourth NAK in a row for the same word gets more idle units than the longest frame has, so that a peer that has
+    The fifth NAK in a row for the same word gets more idle units than the longest frame has, so that a peer that has
     taken payload for a header is certain to be out of that again.
 
     Latency from a word at `i` to the header at `unit`: 2 cycles. Cost: a memory of `window` words.
