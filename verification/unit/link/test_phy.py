@@ -11,6 +11,7 @@ from tepin.link.phy import DdrPhy
 from tepin.link.serial_link import SerialLink
 
 LANES = 8
+PERIOD = 10_000  # ps
 
 
 class Board(wiring.Component):
@@ -49,16 +50,21 @@ class Boards(wiring.Component):
         return m
 
 
+def clocked(boards, ratio, phase=2_300):
+    """A simulator with the clocks of two boards: `ratio` of their periods, `phase` of the second in ps."""
+    simulator = Simulator(boards)
+    for side, period, begin in (("a", PERIOD, 1_000), ("b", round(PERIOD * ratio), 1_000 + phase)):
+        simulator.add_clock(period * 1e-12, phase=begin * 1e-12, domain=f"sync_{side}")
+        # A quarter of a period later.
+        simulator.add_clock(period * 1e-12, phase=(begin + period // 4) * 1e-12, domain=f"line_clock_{side}")
+    return simulator
+
+
 @pytest.mark.parametrize("ratio", [1.0, 1.005, 0.995])
 def test_two_clocks(rng, ratio):
     """The clocks differ by half a percent at most, and beats that are left out make up for that: no error at all."""
     boards = Boards()
-    simulator = Simulator(boards)
-    for side, period in (("a", 10_000), ("b", round(10_000 * ratio))):
-        begin = 1_000 if side == "a" else 3_300
-        simulator.add_clock(period * 1e-12, phase=begin * 1e-12, domain=f"sync_{side}")
-        # A quarter of a period later.
-        simulator.add_clock(period * 1e-12, phase=(begin + period // 4) * 1e-12, domain=f"line_clock_{side}")
+    simulator = clocked(boards, ratio)
     words = [int.from_bytes(rng.bytes(8), "little") for _ in range(60)]
     ended = []
 
@@ -94,6 +100,51 @@ def test_two_clocks(rng, ratio):
         if len(ended) == 2:
             return
     raise AssertionError(f"words have arrived at {ended or 'no side'} only")
+
+
+def test_latency_from_pin_to_pin():
+    """One word at a time, clocks of the same frequency in any phase: 20 cycles, or one more after a beat that is left out."""
+    latencies = {}
+    for phase in (2_300, 5_100):
+        boards = Boards()
+        simulator = clocked(boards, 1.0, phase)
+        sender, receiver = (boards.boards[side].link for side in "ab")
+        now, accepted, offered = {"a": 0}, [], []
+
+        async def count(ctx, now=now):
+            async for _ in ctx.tick("sync_a"):
+                now["a"] += 1
+
+        async def source(ctx, sender=sender, accepted=accepted, now=now):
+            while not ctx.get(sender.status.up):
+                await ctx.tick("sync_a")
+            for number in range(6):
+                for _ in range(100 + 7 * number):
+                    await ctx.tick("sync_a")
+                ctx.set(sender.i.valid, 1)
+                before = now["a"]
+                await ctx.tick("sync_a")
+                accepted.append(before + 1)
+                ctx.set(sender.i.valid, 0)
+
+        async def sink(ctx, receiver=receiver, offered=offered):
+            ctx.set(receiver.o.ready, 1)
+            time = 0
+            async for _, _, valid in ctx.tick("sync_b").sample(receiver.o.valid):
+                time += 1
+                if valid:
+                    offered.append(time)
+
+        simulator.add_testbench(count, background=True)
+        simulator.add_testbench(source)
+        simulator.add_testbench(sink, background=True)
+        simulator.run_until(14e-6)
+        assert len(offered) == len(accepted) == 6
+        latency = [end - begin + phase / PERIOD for begin, end in zip(accepted, offered, strict=True)]
+        latencies[phase] = min(latency), max(latency)
+        print(f"phase {phase} ps: {min(latency):.1f} to {max(latency):.1f} cycles")
+    assert max(low for low, _ in latencies.values()) <= 20
+    assert max(high for _, high in latencies.values()) <= 24
 
 
 def test_cells_of_an_ecp5():
