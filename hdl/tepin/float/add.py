@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tepin.float.format import FLOAT32
-from tepin.float.pipeline import delay, normalise, shift_right_jam, shift_steps, split, stage, wire
+from tepin.float.pipeline import delay, deliver, normalise, shift_right_jam, shift_steps, split, stage, wire
 from tepin.float.round import round_and_pack
 
 __all__ = ["FloatAdd"]
@@ -158,5 +158,5 @@ class FloatAdd(wiring.Component):
             infinity=normalised.infinity,
             nan=normalised.nan,
         )
-        m.d.sync += self.o.eq(result)
+        deliver(m, self.o, result)
         return m

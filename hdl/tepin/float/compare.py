@@ -6,7 +6,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from tepin.float.format import FLOAT32
-from tepin.float.pipeline import stage, wire
+from tepin.float.pipeline import deliver, stage, wire
 
 __all__ = ["CompareOperation", "FloatCompare", "FloatFloor", "sort_key"]
 
@@ -148,5 +148,5 @@ class FloatFloor(wiring.Component):
         total = masked.magnitude + Mux(masked.sign, masked.mask, 0)
         cleared = wire(m, "cleared", total & ~Cat(masked.mask, Const(0, 8)))
         magnitude = Mux(masked.minus_one, _ONE, Mux(masked.zero, 0, cleared))
-        m.d.sync += self.o.eq(Mux(masked.nan, FLOAT32.nan, Cat(magnitude[:31], masked.sign)))
+        deliver(m, self.o, Mux(masked.nan, FLOAT32.nan, Cat(magnitude[:31], masked.sign)))
         return m

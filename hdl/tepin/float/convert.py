@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tepin.float.format import FLOAT32
 from tepin.float.pipeline import (
     delay,
+    deliver,
     normalise,
     shift_right,
     shift_right_jam,
@@ -97,7 +98,7 @@ class IntToFloat(wiring.Component):
             exponent=top - current.exponent,
             zero=~value[-1],
         )
-        m.d.sync += self.o.eq(round_and_pack(m, FLOAT32, **vars(packed)))
+        deliver(m, self.o, round_and_pack(m, FLOAT32, **vars(packed)))
         return m
 
 
@@ -188,7 +189,7 @@ class FloatToInt(wiring.Component):
         )
 
         # 6: Sign.
-        m.d.sync += self.o.eq(Mux(limited.sign, -limited.magnitude, limited.magnitude))
+        deliver(m, self.o, Mux(limited.sign, -limited.magnitude, limited.magnitude))
         return m
 
 

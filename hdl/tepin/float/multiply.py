@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tepin.float.format import FLOAT32
 from tepin.float.multiplier import IntegerMultiplier, check_architecture
-from tepin.float.pipeline import delay, stage, wire
+from tepin.float.pipeline import delay, deliver, stage, wire
 from tepin.float.round import round_and_pack
 
 __all__ = ["FloatMultiply"]
@@ -98,5 +98,5 @@ class FloatMultiply(wiring.Component):
             infinity=beside.infinity,
             nan=beside.nan,
         )
-        m.d.sync += self.o.eq(round_and_pack(m, format, **vars(normalised)))
+        deliver(m, self.o, round_and_pack(m, format, **vars(normalised)))
         return m

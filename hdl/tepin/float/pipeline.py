@@ -9,7 +9,17 @@ from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-__all__ = ["delay", "normalise", "shift_right", "shift_right_jam", "shift_steps", "split", "stage", "wire"]
+__all__ = [
+    "delay",
+    "deliver",
+    "normalise",
+    "shift_right",
+    "shift_right_jam",
+    "shift_steps",
+    "split",
+    "stage",
+    "wire",
+]
 
 
 def stage(m, name, **values):
@@ -27,6 +37,13 @@ def delay(m, cycles, name, **values):
     for cycle in range(cycles):
         values = vars(stage(m, f"{name}_{cycle + 1}", **values))
     return SimpleNamespace(**values)
+
+
+def deliver(m, port, value):
+    """Register `value` as the result `port`; like the registers of `stage`, this one has no reset."""
+    register = Signal(Value.cast(port).shape(), name="delivered", reset_less=True)
+    m.d.sync += register.eq(value)
+    m.d.comb += Value.cast(port).eq(register)
 
 
 def wire(m, name, value):

@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 from tepin.float import tables
 from tepin.float.format import FLOAT32
 from tepin.float.multiplier import IntegerMultiplier, check_architecture
-from tepin.float.pipeline import delay, normalise, shift_steps, stage
+from tepin.float.pipeline import delay, deliver, normalise, shift_steps, stage
 from tepin.float.round import round_and_pack
 from tepin.float.special_arguments import ARGUMENT_LATENCY, LogarithmArgument, PowerArgument
 
@@ -109,7 +109,7 @@ class SpecialFunction(wiring.Component):
             infinity=normalised.infinity,
             nan=normalised.nan,
         )
-        m.d.sync += self.o.eq(result)
+        deliver(m, self.o, result)
         return m
 
     def _arguments(self, m):

@@ -341,10 +341,10 @@ class Scratchpad(Component):
                 source = Signal(self._banks, name=f"source_{cycle}_{number}")
                 beyond = Signal(name=f"beyond_{cycle}_{number}")
                 m.d.sync += [source.eq(source_before), beyond.eq(beyond_before)]
+            response = Signal(8 * self._line_bytes, name=f"read_data_{number}", reset_less=True)
+            m.d.comb += port.response.eq(response)
             m.d.sync += [
                 port.response_valid.eq(source.any()),
                 port.fault.eq(source.any() & beyond),
-                port.response.eq(
-                    _select((source[index], bank.read_data) for index, bank in enumerate(banks))
-                ),
+                response.eq(_select((source[index], bank.read_data) for index, bank in enumerate(banks))),
             ]

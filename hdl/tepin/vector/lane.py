@@ -262,19 +262,22 @@ class Lane(wiring.Component):
             with m.Case(Augend.RANDOM):
                 m.d.comb += [add.i.a.eq(_ONE | random.o[9:]), add.i.b.eq(_JUST_BELOW_ONE_NEGATED)]
 
+        o = Signal(32, reset_less=True)
         with m.Switch(control.source):
             with m.Case(Source.COPY):
-                m.d.sync += self.o.eq(copied)
+                m.d.sync += o.eq(copied)
             with m.Case(Source.FLOOR):
-                m.d.sync += self.o.eq(floor.o)
+                m.d.sync += o.eq(floor.o)
             with m.Case(Source.COMPARE):
-                m.d.sync += self.o.eq(compare.o.result)
+                m.d.sync += o.eq(compare.o.result)
             with m.Case(Source.PRODUCT):
-                m.d.sync += self.o.eq(multiply.o)
+                m.d.sync += o.eq(multiply.o)
             with m.Case(Source.SUM):
-                m.d.sync += self.o.eq(add.o)
+                m.d.sync += o.eq(add.o)
             with m.Case(Source.SPECIAL):
-                m.d.sync += self.o.eq(special.o)
+                m.d.sync += o.eq(special.o)
+
+        m.d.comb += self.o.eq(o)
 
         m.submodules.to_int = to_int = self._to_int
         m.d.comb += [to_int.i.x.eq(self.o), to_int.i.format.eq(control.integer), self.integer.eq(to_int.o)]

@@ -63,7 +63,8 @@ class MaximumReducer(wiring.Component):
         for lane in range(lanes):
             x = self.i[lane]
             negative = x[31] & ~self.absolute & x[:31].any()
-            key, number = Signal(32, name=f"key_{lane}"), Signal(lane_bits, name=f"lane_{lane}", init=lane)
+            key = Signal(32, name=f"key_{lane}", reset_less=True)
+            number = Signal(lane_bits, name=f"lane_{lane}", init=lane)
             with m.If(self.i_valid):
                 m.d.sync += key.eq(
                     Mux(self.i_beat.mask[lane], Mux(negative, ~x, Cat(x[:31], Const(1, 1))), 0)
@@ -78,8 +79,8 @@ class MaximumReducer(wiring.Component):
             winners = []
             for pair in range(len(level) // 2):
                 (low, low_lane), (high, high_lane) = level[2 * pair : 2 * pair + 2]
-                key = Signal(32, name=f"key_{depth}_{pair}")
-                number = Signal(lane_bits, name=f"lane_{depth}_{pair}")
+                key = Signal(32, name=f"key_{depth}_{pair}", reset_less=True)
+                number = Signal(lane_bits, name=f"lane_{depth}_{pair}", reset_less=True)
                 above = high > low
                 m.d.sync += [key.eq(Mux(above, high, low)), number.eq(Mux(above, high_lane, low_lane))]
                 winners.append((key, number))
@@ -92,7 +93,7 @@ class MaximumReducer(wiring.Component):
         # The winner of the row so far.
         (key, number) = level[0]
         first, index = Signal(init=1), Signal(32)
-        best = Signal(32)
+        best = Signal(32, reset_less=True)
         with m.If(valid):
             m.d.sync += [first.eq(last), index.eq(Mux(last, 0, index + Mux(self.slow, 1, lanes)))]
             with m.If(first | (key > best)):
