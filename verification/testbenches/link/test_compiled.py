@@ -66,6 +66,15 @@ def test_errors(library, name):
     assert sum(simulator.side(side).errors for side in (0, 1)) > 0, "nothing has happened"
 
 
+@pytest.mark.parametrize("name, least", [("BER 1e-6", 0.92), ("BER 1e-5", 0.85), ("BER 1e-4", 0.5)])
+def test_goodput(library, name, least):
+    """Of what the line could carry, in both directions at once: no direction is held up by what the other one sends."""
+    simulator = exchange(library, 60_000, errors=ERRORS[name])
+    for direction in (0, 1):
+        result = simulator.result(direction)
+        assert 64 * result.received / (16 * result.cycles) > least
+
+
 @pytest.mark.parametrize("payload", PAYLOADS[1:])
 def test_awkward_payload(library, payload):
     exchange(library, 5_000, errors=ERRORS["BER 1e-3"], payload=payload)
