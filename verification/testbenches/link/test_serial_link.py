@@ -38,9 +38,13 @@ def test_pauses():
     )
 
 
+RATES = [0.0, 1e-6, 1e-4, 1e-3]
+
+
 @pytest.mark.slow
-def test_many_words():
-    run(__name__, test_filter="many_words")
+@pytest.mark.parametrize("rate", RATES)
+def test_many_words(rate):
+    run(__name__, test_filter=f"many_words/rate={rate}$")
 
 
 def cycles(count):
@@ -272,7 +276,7 @@ async def payload_like_frames(dut):
 
 
 @cocotb.test(timeout_time=2, timeout_unit="sec")
-@cocotb.parametrize(rate=[0.0, 1e-6, 1e-4, 1e-3])
+@cocotb.parametrize(rate=RATES)
 async def many_words(dut, rate):
     """100,000 words."""
     bench = Bench(dut)
