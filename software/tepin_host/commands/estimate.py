@@ -7,13 +7,14 @@ from dataclasses import asdict, replace
 from tepin_host.commands import Command
 from tepin_host.commands.options import (
     add_model_arguments,
+    add_topology_argument,
     config_from_arguments,
     given,
     load_from_arguments,
 )
-from tepin_host.commands.tables import print_table
+from tepin_host.commands.tables import print_rows
 from tepin_host.errors import UserError
-from tepin_reference.network import TOPOLOGIES, Network
+from tepin_reference.network import Network
 
 __all__ = ["command"]
 
@@ -21,12 +22,7 @@ __all__ = ["command"]
 def _add_arguments(parser):
     add_model_arguments(parser)
     parser.add_argument("--chips", metavar="N", type=int, default=1, help="chips (default: 1)")
-    parser.add_argument(
-        "--topology",
-        choices=TOPOLOGIES,
-        default=TOPOLOGIES[0],
-        help="how the chips are wired (default: ring)",
-    )
+    add_topology_argument(parser)
     parser.add_argument(
         "--tokens", metavar="N", type=int, default=4, help="tokens from the start of a text (default: 4)"
     )
@@ -43,9 +39,6 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    from rich import box
-    from rich.table import Table
-
     from tepin_host.compiler.shard import Shard
     from tepin_host.estimate import estimate
     from tepin_host.output import output_file
@@ -88,12 +81,7 @@ def _run(arguments):
             "link": f"{100 * result.link_words / cycles:.1f} % of a word per cycle",
             f"at {arguments.clock:g} MHz": f"{1e6 * arguments.clock / cycles:,.1f} tokens/s",
         }
-        table = Table(box=box.SIMPLE_HEAD, show_header=False)
-        table.add_column("what", no_wrap=True)
-        table.add_column("value", justify="right", no_wrap=True)
-        for row in rows.items():
-            table.add_row(*row)
-        print_table(table)
+        print_rows(rows)
         write(json.dumps(asdict(result), indent=2) + "\n")
 
 

@@ -6,11 +6,13 @@ import sys
 
 from tepin.config import PRESETS, parse_config
 from tepin_host.errors import UserError
+from tepin_reference.network import TOPOLOGIES
 
 __all__ = [
     "DEFAULTS",
     "add_config_argument",
     "add_model_arguments",
+    "add_topology_argument",
     "compile_with_progress",
     "config_from_arguments",
     "given",
@@ -39,6 +41,15 @@ def add_model_arguments(parser, *, model="model file"):
             f"--{name}", choices=choices, help=f"format of the {name} (default: {DEFAULTS[name]})"
         )
     add_config_argument(parser)
+
+
+def add_topology_argument(parser):
+    parser.add_argument(
+        "--topology",
+        choices=TOPOLOGIES,
+        default=TOPOLOGIES[0],
+        help="how the chips are wired (default: ring)",
+    )
 
 
 def given(arguments, name):

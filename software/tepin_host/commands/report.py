@@ -3,7 +3,7 @@
 
 import json
 
-from tepin_host.commands.tables import print_table
+from tepin_host.commands.tables import print_rows
 
 __all__ = ["print_report", "report_json"]
 
@@ -23,9 +23,6 @@ def print_report(report, executables, *, latency=None, speed=None, links=None):
     speed : (str, float), optional
         What ran, such as "simulation", and its cycles per second, if there were cycles.
     """
-    from rich import box
-    from rich.table import Table
-
     plan, model = executables[0].plan, executables[0].name
     memory = f" latency={latency}" if latency else ""
     rows = {
@@ -54,12 +51,7 @@ def print_report(report, executables, *, latency=None, speed=None, links=None):
         rows["links"] = links
     if report.logits_sha256:
         rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
-    table = Table(box=box.SIMPLE_HEAD, show_header=False)
-    table.add_column("what", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    for row in rows.items():
-        table.add_row(*row)
-    print_table(table)
+    print_rows(rows)
 
 
 def report_json(report, text):

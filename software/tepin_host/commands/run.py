@@ -12,6 +12,7 @@ from tepin.io.protocol import BAUD
 from tepin_host.commands import Command
 from tepin_host.commands.options import (
     add_model_arguments,
+    add_topology_argument,
     compile_with_progress,
     config_from_arguments,
     given,
@@ -20,7 +21,6 @@ from tepin_host.commands.options import (
 )
 from tepin_host.commands.report import print_report, report_json
 from tepin_host.errors import UserError
-from tepin_reference.network import TOPOLOGIES
 
 __all__ = ["command"]
 
@@ -58,12 +58,7 @@ def _add_arguments(parser):
     parser.add_argument(
         "--chips", metavar="N", type=int, default=1, help="divide the model among so many chips (default: 1)"
     )
-    parser.add_argument(
-        "--topology",
-        choices=TOPOLOGIES,
-        default=TOPOLOGIES[0],
-        help="how the chips are wired (default: ring)",
-    )
+    add_topology_argument(parser)
     parser.add_argument(
         "--bit-errors",
         metavar="RATE",
