@@ -27,6 +27,7 @@ from tepin.isa import (
     WeightSource,
     WeightType,
 )
+from tepin.vector.sum import SumReducer
 from tepin_host.compiler import Request
 from tepin_host.compiler.llama import LlamaProgram
 from tepin_host.compiler.plan import Plan
@@ -54,7 +55,7 @@ _LANE |= {
 }
 _LANE |= dict.fromkeys((Function.MAX, Function.MIN, Function.LT, Function.LE, Function.EQ), 5)
 _LANE |= {Function.RANDOM: 29}
-_VECTOR = 11  # decoding, reading and writing
+_VECTOR = 8  # reading and writing
 _INTEGER_IN, _INTEGER_OUT = 7, 6
 _RANDOM_BEAT = 22
 
@@ -290,7 +291,7 @@ class _Machine(FunctionalSimulator):
         )
         tree = lanes.bit_length() - 1
         if flags.reduction == Reduction.SUM:
-            time += (64 // lanes + 61 + tree) * rows
+            time += (SumReducer(lanes=lanes).tree_latency - 2) * rows
         elif flags.reduction == Reduction.FIXED_SUM:
             time += 9 + tree
         elif flags.reduction != Reduction.NONE:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the fields of a vector command to how each operand walks, and whether the command can be executed."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -29,6 +29,8 @@ class CommandDecoder(wiring.Component):
         A command as `tepin.control.engine.CommandReader` offers it.
     operands : Out, an `Operand` each for a, b, c and d
     rows : Out(32)
+    twice : Out(1)
+        b is a once more, with the same address, strides and type: it counts as absent, and is to be taken from where a is.
     slow : Out(1)
         One element per beat, since an operand is neither contiguous nor the same for all of a row, or d not contiguous.
     empty : Out(1)
@@ -46,6 +48,7 @@ class CommandDecoder(wiring.Component):
                 "i": In(command_layout(Engine.VECTOR)),
                 "operands": Out(data.StructLayout(dict.fromkeys(OPERANDS, Operand))),
                 "rows": Out(32),
+                "twice": Out(1),
                 "slow": Out(1),
                 "empty": Out(1),
                 "illegal": Out(1),
@@ -61,6 +64,12 @@ class CommandDecoder(wiring.Component):
         m.d.comb += rows.eq(Mux(flags.two_dimensional, command.rows, 1))
         m.d.sync += self.rows.eq(rows)
 
+        twice = Signal()
+        same = [flags.a_mode == flags.b_mode, flags.a_type == DataType.FLOAT32]
+        same += [command[f"a{field}"] == command[f"b{field}"] for field in ("", "_stride", "_row_stride")]
+        m.d.comb += twice.eq(Cat(same).all())
+        m.d.sync += self.twice.eq(twice)
+
         slow_operands = Signal(len(OPERANDS))
         slow = Signal()
         misaligned, misaligned_before = Signal(len(OPERANDS) + 1), Signal(len(OPERANDS) + 1)
@@ -74,7 +83,8 @@ class CommandDecoder(wiring.Component):
             size = Signal(3, name=f"{name}_size")
             stride = Signal(32, name=f"{name}_element_stride")
             contiguous = Signal(name=f"{name}_contiguous")
-            m.d.comb += [size.eq(1 << log_size), operand.present.eq(mode != Mode.NONE), operand.base.eq(base)]
+            absent = (mode == Mode.NONE) | (twice if name == "b" else 0)
+            m.d.comb += [size.eq(1 << log_size), operand.present.eq(~absent), operand.base.eq(base)]
             with m.Switch(mode):
                 with m.Case(Mode.SCALAR):
                     m.d.comb += operand.per_row.eq(1)

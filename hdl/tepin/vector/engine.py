@@ -38,7 +38,8 @@ class VectorEngine(wiring.Component):
 
     Computes `lanes` elements per cycle if every operand is contiguous, or the same for all of a row, and d is contiguous;
     one element per cycle otherwise. Sums of float32 (`Reduction.SUM`) wait for each row's tree, and a random
-    number takes 22 cycles per beat. A command begins when all effects of the one before it are in the scratchpad.
+    number takes 22 cycles per beat. A command reads when all effects of the one before it are in the scratchpad. An operand
+    b that is the same as a, in a square, is read once.
 
     Errors: `ILLEGAL_INSTRUCTION` (length contradicts flags), `PARAMETER` (no such function or reduction; info: flags),
     `SCRATCHPAD` (misaligned, or refused by the scratchpad; info: where the operand starts). The engine then stays as it
@@ -106,8 +107,11 @@ class VectorEngine(wiring.Component):
 
         # What the decoder says belongs to the command on offer from the second cycle on in which it is there, and one more
         # cycle later it is known that there is something to compute: in most cases while the command before it runs.
-        start, decoded = Signal(), Signal()
-        good, running, failed = Signal(), Signal(), Signal()
+        # A command starts in two steps. `start`: it takes over walker and readers as soon as the last beat of the command
+        # before it is in the lanes, but its requests wait until the last result is written (`closed`). `commit`: it takes
+        # over lanes, reducers and writers when the command before it has signalled.
+        start, commit, decoded = Signal(), Signal(), Signal()
+        good, primed, running, failed = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             decoded.eq(reader.o.valid & ~reader.o.ready),
             good.eq(
@@ -116,22 +120,24 @@ class VectorEngine(wiring.Component):
                 & ~(reader.nop | decoder.illegal | decoder.empty | decoder.misaligned)
             ),
         ]
-        m.d.comb += start.eq(good & ~running & ~failed)
+        free = Signal(init=1)
+        m.d.comb += [start.eq(good & free & ~primed & ~failed), commit.eq(primed & ~running & ~failed)]
         pc, signal, function = Signal(15), Signal(4), Signal(Function)
         reduction = Signal(Reduction)
-        writes, slow = Signal(), Signal()
+        writes, slow, twice = Signal(), Signal(), Signal()
         control = Signal(LaneControl)
         decoded_control = Signal(LaneControl)
         latency = Signal(range(timing.longest + 1))
         LaneControl.decode(m, decoded_control, flags)
         bases = {name: Signal(32, name=f"base_{name}") for name in (*OPERANDS, "result")}
-        with m.If(start):
+        with m.If(commit):
             m.d.sync += [base.eq(command[name]) for name, base in bases.items()]
             m.d.sync += [
                 function.eq(flags.function),
                 reduction.eq(flags.reduction),
                 writes.eq(flags.d_mode != Mode.NONE),
                 slow.eq(decoder.slow),
+                twice.eq(decoder.twice),
                 control.eq(decoded_control),
             ]
             with m.Switch(flags.function):
@@ -149,7 +155,7 @@ class VectorEngine(wiring.Component):
         requested = Signal(range(window + 1))
         m.submodules.beats = beats = ReservedFifo(shape=beat_layout(lanes), depth=OperandReader.DEPTH)
         beat = beats.o.payload
-        issue, advance, room_ahead = Signal(), Signal(), Signal()
+        issue, advance, room_ahead, closed = Signal(), Signal(), Signal(), Signal()
         m.d.sync += requested.eq(requested + advance - issue)
         m.d.comb += [
             walker.load.eq(start),
@@ -171,6 +177,7 @@ class VectorEngine(wiring.Component):
                 operand.load.eq(start),
                 operand.operand.eq(decoder.operands[name]),
                 operand.slow.eq(decoder.slow),
+                operand.closed.eq(closed),
                 operand.walk.eq(room_ahead),
                 operand.advance.eq(advance),
                 operand.last.eq(walker.beat.last),
@@ -184,7 +191,9 @@ class VectorEngine(wiring.Component):
         results, reductions = Signal(range(beats_under_way + 1)), Signal(range(_ROWS_UNDER_WAY + 1))
         hold, room = Signal(), Signal()
         # A register: one place is kept for the beat of this cycle.
-        m.d.sync += room.eq((results < beats_under_way - 1) & (reductions < _ROWS_UNDER_WAY - 1))
+        m.d.sync += room.eq(
+            (results < beats_under_way - 1) & (reductions < _ROWS_UNDER_WAY - 1) & ~(start | primed)
+        )
         m.d.comb += [
             issue.eq(
                 beats.o.valid
@@ -228,7 +237,7 @@ class VectorEngine(wiring.Component):
             m.d.comb += [
                 lane.control.eq(control),
                 lane.a.eq(readers["a"].o[number]),
-                lane.b.eq(readers["b"].o[number]),
+                lane.b.eq(Mux(twice, readers["a"].o[number], readers["b"].o[number])),
                 lane.c.eq(readers["c"].o[number]),
                 lane.load.eq(issue),
                 lane.load_c.eq(take_c),
@@ -243,12 +252,12 @@ class VectorEngine(wiring.Component):
         )
         connect(m, writer.port, flipped(self.d))
         integer_result = Signal()
-        with m.If(start):
+        with m.If(commit):
             m.d.sync += integer_result.eq(flags.d_type.as_value() != 0)
         m.d.comb += [
             integer_delay.i_valid.eq(path.o_valid & writes & integer_result),
             integer_delay.i.eq(path.o),
-            writer.load.eq(start),
+            writer.load.eq(commit),
             writer.operand.eq(decoder.operands.d),
             writer.slow.eq(decoder.slow),
             writer.type.eq(flags.d_type),
@@ -273,7 +282,7 @@ class VectorEngine(wiring.Component):
             (maximum, reduces & ~is_sum & ~is_fixed_sum),
         ):
             m.d.comb += [
-                reducer.clear.eq(start),
+                reducer.clear.eq(commit),
                 reducer.i_valid.eq(path.o_valid & selected),
                 reducer.i_beat.eq(path.o),
             ]
@@ -282,7 +291,7 @@ class VectorEngine(wiring.Component):
             maximum.absolute.eq(reduction == Reduction.ABSMAX),
             maximum.slow.eq(slow),
             total.slow.eq(slow),
-            reduction_writer.load.eq(start),
+            reduction_writer.load.eq(commit),
             reduction_writer.address.eq(command.result),
             reduction_writer.indexed.eq(flags.reduction == Reduction.ARGMAX),
             reduction_writer.i_valid.eq(total.o_valid | fixed_sum.o_valid | maximum.o_valid),
@@ -293,6 +302,20 @@ class VectorEngine(wiring.Component):
         ]
         m.d.sync += results.eq(results + (issue & writes) - writer.done)
         m.d.sync += reductions.eq(reductions + (issue & beat.last & reduces) - reduction_writer.done)
+
+        # Behind the last beat of a command, and the last addend of a multiply-add, the readers are free for the next one.
+        addend = Signal(range(timing.multiply_latency + 2))
+        written = Signal()
+        with m.If(issue):
+            m.d.sync += addend.eq(Mux(is_madd, timing.multiply_latency + 1, 0))
+        with m.Elif(addend != 0):
+            m.d.sync += addend.eq(addend - 1)
+        m.d.sync += free.eq(~walker.active & ~beats.o.valid & (addend == 0) & ~start)
+        m.d.comb += written.eq(
+            ((results == 0) | ((results == 1) & writer.done))
+            & ((reductions == 0) | ((reductions == 1) & reduction_writer.done))
+        )
+        m.d.sync += closed.eq((start | closed) & ~written)
 
         # What cannot take a beat per cycle: a partial sum whose last addition is not over, the tree of a row, a random
         # number.
@@ -310,7 +333,8 @@ class VectorEngine(wiring.Component):
         m.d.comb += hold.eq((pause != 0) | in_tree | in_random)
 
         # Beginning, end and errors.
-        quiet = ~walker.active & ~beats.o.valid & (results == 0) & (reductions == 0)
+        all_issued = primed | (~walker.active & ~beats.o.valid)
+        quiet = all_issued & (results == 0) & (reductions == 0)
         faulty = Signal(5)
         faults = [
             readers["a"].fault,
@@ -327,6 +351,8 @@ class VectorEngine(wiring.Component):
         error = self.control.error
         m.d.sync += faulty.eq(Cat(faults))
         m.d.comb += [self.control.busy.eq(reader.busy | running), self.control.error_valid.eq(failed)]
+        with m.If(start):
+            m.d.sync += primed.eq(1)
         with m.If(failed):
             pass
         with m.Elif(reader.error_valid):
@@ -344,12 +370,15 @@ class VectorEngine(wiring.Component):
             with m.If(quiet & ~faults[3] & ~faults[4] & ~faulty[3] & ~faulty[4]):
                 m.d.comb += self.control.signal_valid.eq(1)
                 m.d.sync += running.eq(0)
+        with m.Elif(primed):
+            m.d.comb += reader.o.ready.eq(1)
+            m.d.sync += [primed.eq(0), running.eq(1), pc.eq(command.pc), signal.eq(command.signal)]
         with m.Elif(decoded):
             m.d.comb += [
                 reader.o.ready.eq(reader.nop | decoder.illegal | decoder.empty | decoder.misaligned),
                 self.control.signal.eq(command.signal),
             ]
-            m.d.sync += [pc.eq(command.pc), signal.eq(command.signal), error.pc.eq(command.pc)]
+            m.d.sync += error.pc.eq(command.pc)
             with m.If(reader.nop):
                 m.d.comb += self.control.signal_valid.eq(1)
             with m.Elif(decoder.illegal):
@@ -363,7 +392,4 @@ class VectorEngine(wiring.Component):
             with m.Elif(decoder.misaligned):
                 m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD)]
                 m.d.sync += error.info.eq(decoder.misaligned_address)
-            with m.Elif(good):
-                m.d.comb += reader.o.ready.eq(1)
-                m.d.sync += running.eq(1)
         return m

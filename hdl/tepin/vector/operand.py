@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from tepin.float.convert import IntToFloat
 from tepin.isa import DataType
@@ -35,6 +35,7 @@ class OperandReader(wiring.Component):
     port : Out(ReadPort)
     load : In(1)
         Begin with `operand` and, if `integers`, elements of type `type`. `slow` commands take one element per beat.
+    closed : In(1), what the operand is read from may not be written yet: requests are made ready, and wait
     walk : In(1), a beat is waiting to be requested; and there is a place for it
     blocked : Out(1)
         This operand's request for the beat has not been accepted.
@@ -62,6 +63,7 @@ class OperandReader(wiring.Component):
                 "operand": In(Operand),
                 "slow": In(1),
                 **({"type": In(DataType)} if integers else {}),
+                "closed": In(1),
                 "walk": In(1),
                 "blocked": Out(1),
                 "advance": In(1),
@@ -86,7 +88,6 @@ class OperandReader(wiring.Component):
         m.submodules.addresses = addresses = AddressGenerator()
         present, per_row, broadcast, pending = Signal(), Signal(), Signal(), Signal()
         m.submodules.requests = requests = StreamFifo(shape=32, depth=2)
-        connect(m, requests.o, flipped(port.request))
         requested = requests.i.valid & requests.i.ready
         m.d.comb += [
             addresses.load.eq(self.load),
@@ -96,6 +97,9 @@ class OperandReader(wiring.Component):
             requests.i.payload.eq(addresses.address),
             requests.i.valid.eq(pending & self.walk),
             self.blocked.eq(pending & ~requested),
+            port.request.valid.eq(requests.o.valid & ~self.closed),
+            port.request.payload.eq(requests.o.payload),
+            requests.o.ready.eq(port.request.ready & ~self.closed),
             self.fault.eq(port.response_valid & port.fault),
         ]
         with m.If(self.load):

@@ -108,8 +108,8 @@ class _PartialSums(wiring.Component):
 class SumReducer(wiring.Component):
     """Sums the elements of a row.
 
-    Beats come at least `interval` cycles apart, and after the last of a row none until the sum is there, which takes about
-    64 / lanes cycles for the tree and seven times the latency of an addition, 9 cycles.
+    Beats come at least `interval` cycles apart, and after the last of a row none until the sum is there, `tree_latency`
+    cycles later: 64 / lanes additions in the tree and seven times the latency of one, of which levels share some.
 
     Parameters
     ----------
@@ -127,6 +127,15 @@ class SumReducer(wiring.Component):
     def __init__(self, *, lanes):
         self._lanes = lanes
         self._partials = [_PartialSums(depth=_PARTIALS // lanes) for _ in range(lanes)]
+        # The levels of the tree: partials folded into each lane's own ones, then lanes folded into the lower half of them.
+        halves = [_PARTIALS >> level for level in range(1, _PARTIALS.bit_length())]
+        self._in_lane = [half // lanes for half in halves if half >= lanes]
+        self._across = [half for half in halves if half < lanes]
+        # Cycles between the last addition of a level and the first of the next one, which needs the sum at half / 2 only.
+        latency = self._partials[0].latency
+        self._waits = [max(latency - max(half // 2, 1), 1) for half in self._in_lane]
+        self._waits += [latency - 1] * len(self._across)
+        self._waits[-1] = latency
         super().__init__({"slow": In(1), **reducer_ports(lanes)})
 
     @property
@@ -134,17 +143,20 @@ class SumReducer(wiring.Component):
         """Cycles between beats: a partial sum must be complete before its next element comes."""
         return -(-(self._partials[0].latency + 1) // (_PARTIALS // self._lanes))
 
+    @property
+    def tree_latency(self):
+        """Cycles from the last beat of a row to its sum."""
+        return self._partials[0].latency + sum(self._in_lane) + len(self._across) + sum(self._waits)
+
     def elaborate(self, platform):
         m = Module()
         lanes, lane_bits = self._lanes, ceil_log2(self._lanes)
         depth = _PARTIALS // lanes
+        in_lane, across = self._in_lane, self._across
         partials, latency = self._partials, self._partials[0].latency
         for lane, partial in enumerate(partials):
             m.submodules[f"lane_{lane}"] = partial
 
-        # The tree as a list of levels: (partials folded into each lane's own ones, or lanes folded into the lower half).
-        in_lane = [half // lanes for half in (32, 16, 8, 4, 2, 1) if half >= lanes]
-        across = [half for half in (32, 16, 8, 4, 2, 1) if half < lanes]
         level = Signal(range(len(in_lane) + len(across)))
         half = Array(in_lane + [0] * len(across))[level]
         position = Signal(range(depth))
@@ -172,7 +184,7 @@ class SumReducer(wiring.Component):
         final = level == len(in_lane) + len(across) - 1
         with m.FSM():
             with m.State("ACCUMULATE"):
-                m.d.sync += [level.eq(0), position.eq(0), settle.eq(latency)]
+                m.d.sync += [level.eq(0), position.eq(0), settle.eq(latency - 1)]
                 with m.If(self.i_valid):
                     m.d.sync += element.eq(element + Mux(self.slow, 1, lanes))
                     with m.If(self.i_beat.last):
@@ -184,7 +196,7 @@ class SumReducer(wiring.Component):
                     m.next = "FOLD"
             with m.State("FOLD"):
                 m.d.comb += [cross.eq(half == 0), fold.eq(half != 0)]
-                m.d.sync += [position.eq(position + 1), settle.eq(latency)]
+                m.d.sync += [position.eq(position + 1), settle.eq(Array(self._waits)[level])]
                 with m.If(cross | (position + 1 == half)):
                     m.d.sync += position.eq(0)
                     m.next = "NEXT"

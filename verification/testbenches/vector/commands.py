@@ -189,6 +189,8 @@ def _draw(rng, size, function, reduction, d_type, longest):
         _SIZE[a_type], [Mode.SCALAR] if function == Function.RANDOM else [*sources, *sources, Mode.NONE]
     )
     b, c = place(4, [*sources, Mode.NONE]), place(4, [*sources, Mode.NONE])
+    if a_type == DataType.FLOAT32 and rng.random() < 0.2:
+        b = a  # Then the engine reads it once.
     d_type = (pick(list(DataType)) if rng.random() < 0.5 else DataType.FLOAT32) if d_type is None else d_type
     d = place(_SIZE[d_type], [Mode.VECTOR] * 4 + [Mode.STRIDED] * 2 + [Mode.SCALAR] + [Mode.NONE] * 2)
     in_place = b.mode != Mode.NONE and d_type == DataType.FLOAT32 and rng.random() < 0.3
