@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Instance
 
-__all__ = ["DEVICES", "LIMITS_HZ", "Device", "clock_output", "pad", "pll_instance"]
+__all__ = ["DEVICES", "LIMITS_HZ", "Device", "clock_gate", "clock_output", "pad", "pll_instance"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def pll_instance(pll, *, clock, output, shifted, lock):
         o_CLKOS=shifted,
         o_LOCK=lock,
     )
+
+
+def clock_gate(clock, enable, output):
+    """A clock that stands still while `enable` is low."""
+    return Instance("DCCA", i_CLKI=clock, i_CE=enable, o_CLKO=output)
 
 
 def pad(port, direction, *, output=None, enable=None, input=None):

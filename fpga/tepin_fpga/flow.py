@@ -8,6 +8,7 @@ import json
 import time
 
 from tepin_fpga.ecp5 import DEVICES
+from tepin_fpga.global_nets import promote_resets
 from tepin_fpga.iocells import register_pins
 from tepin_fpga.report import check_fits
 from tepin_fpga.tools import ECPPACK, NEXTPNR_ECP5, YOSYS, run_tool
@@ -95,10 +96,10 @@ def synthesise(directory, files, *, top, device, register=(), say=None):
     run_tool(YOSYS, arguments, directory=directory, log=LOGS[0], say=say, milestones=_YOSYS_MILESTONES)
     cells = json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
     check_fits(cells, DEVICES[device])
-    if register:
-        netlist = json.loads((directory / "design.json").read_text())
-        register_pins(netlist["modules"][top], register)
-        (directory / "design.json").write_text(json.dumps(netlist))
+    netlist = json.loads((directory / "design.json").read_text())
+    register_pins(netlist["modules"][top], register)
+    promote_resets(netlist["modules"][top])
+    (directory / "design.json").write_text(json.dumps(netlist))
     return cells
 
 

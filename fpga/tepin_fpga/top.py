@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The top level of a board: PLL, reset and I/O cells around the system, and nothing else.
+"""The top level of a board: PLL, clocks and I/O cells around the system, and nothing else.
 
-oscillator --> PLL --> clock of the system, and the same later for the SDRAM's pin
-                |
-              lock --> reset, released two edges of the clock later
+oscillator --> PLL --> gate --> clock of the system
+                | \\            the same later, for the SDRAM's pin
+                |  lock opens the gate
+
+The system's own reset is not used: its registers have their initial values from the bitstream, and nothing moves before the
+clock is steady. So no net has to bring a reset from one place to every register in a single cycle.
 """
 
 from amaranth.back import verilog
@@ -15,12 +18,11 @@ from amaranth.hdl import (
     Instance,
     IOPort,
     Module,
-    ResetSignal,
     Signal,
 )
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 
-from tepin_fpga.ecp5 import clock_output, pad, pll_instance
+from tepin_fpga.ecp5 import clock_gate, clock_output, pad, pll_instance
 
 __all__ = ["CLOCK", "SDRAM_CLOCK", "SYSTEM", "TOP", "BoardTop", "top_verilog"]
 
@@ -64,13 +66,15 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         signals = {name: Signal(width, name=f"system_{name}") for name, (width, _) in self._ports.items()}
-        oscillator, lock = Signal(), Signal()
+        oscillator, lock, steady = Signal(), Signal(), Signal()
         sdram_clock = Signal(name=SDRAM_CLOCK)
-        m.domains.sync = ClockDomain()
+        m.domains.pll = ClockDomain(reset_less=True)
+        m.domains.sync = ClockDomain(reset_less=True)
         m.submodules.pll = pll_instance(
-            self._pll, clock=oscillator, output=ClockSignal(), shifted=sdram_clock, lock=lock
+            self._pll, clock=oscillator, output=ClockSignal("pll"), shifted=sdram_clock, lock=lock
         )
-        m.submodules.reset = ResetSynchronizer(~lock)
+        m.submodules.lock = FFSynchronizer(lock, steady, o_domain="pll")
+        m.submodules.gate = clock_gate(ClockSignal("pll"), steady, ClockSignal())
 
         given = {self._board.oscillator: oscillator}
         if _SDRAM_PIN in self._board.pins:
@@ -86,7 +90,7 @@ class BoardTop(Elaboratable):
         m.submodules.system = Instance(
             SYSTEM,
             i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
+            i_rst=Const(0, 1),
             **{f"{'io'[way == 'output']}_{name}": signals[name] for name, (_, way) in self._ports.items()},
         )
         return m

@@ -40,6 +40,7 @@ class Supervisor(Component):
     launch : Out(1)
         One cycle: the sequencer starts.
     running, halt, reset : Out(1)
+        `halt` and `reset` reach many places, and come straight from flip-flops.
     busy : Out(1)
         From the cycle after `start` until the chip is ready for the next program.
     done, failed : Out(1)
@@ -93,20 +94,20 @@ class Supervisor(Component):
                     for index in reversed(range(self._sources)):
                         with m.If(self.error_valid[index]):
                             m.d.sync += self.error.eq(self.errors[index])
+                    m.d.sync += self.halt.eq(1)
                     m.next = "HALT"
                 with m.Elif(self.ended):
+                    m.d.sync += [self.halt.eq(1), self.reset.eq(1)]
                     m.next = "RESET"
             with m.State("HALT"):
                 with m.If(self.idle):
+                    m.d.sync += self.reset.eq(1)
                     m.next = "RESET"
             with m.State("RESET"):
                 m.d.sync += countdown.eq(Mux(countdown == 0, self.RESET_CYCLES - 1, countdown - 1))
                 with m.If(countdown == 0):
                     m.d.sync += [self.done.eq(~self.failed), self.busy.eq(0)]
+                    m.d.sync += [self.halt.eq(0), self.reset.eq(0)]
                     m.next = "IDLE"
-        m.d.comb += [
-            self.running.eq(fsm.ongoing("RUNNING")),
-            self.halt.eq(fsm.ongoing("HALT") | fsm.ongoing("RESET")),
-            self.reset.eq(fsm.ongoing("RESET")),
-        ]
+        m.d.comb += self.running.eq(fsm.ongoing("RUNNING"))
         return m
