@@ -40,14 +40,15 @@ def _select(choices):
 class Turns(Component):
     """Decides, for several resources at once, which of the requesters of a resource gets it: they take turns.
 
-    All requesters stand in one line. Of those who ask for the same resource the foremost gets it, and whoever got one goes
-    to the back of the line, so that a request that stays is granted after at most `count - 1` others. A register for each
-    pair of requesters tells which of the two is before the other; that makes `ready` two levels of logic deep.
+    Each resource has an owner, who may use it in every cycle. As long as others want it, it passes on from one of them to the
+    next, in the order of their numbers and around; a request that stays is granted after at most `count` others. Who
+    asks for what another one owns waits for two cycles at least: one for the way to the owner's register, one for that back.
+    So `ready` depends on a register here and on the requester's own `resource` alone, however far apart the requesters are.
 
     Parameters
     ----------
     count : int
-        Requesters, at least 1. In the beginning the one with the lowest number is first.
+        Requesters, at least 1. In the beginning the one with the lowest number owns everything.
     resources : int
         Resources, a power of two.
 
@@ -58,13 +59,14 @@ class Turns(Component):
     resource : In(ArrayLayout)
         For what.
     ready : Out(count)
-        Nobody who asks for the same is before this one. Does not depend on its own `valid`. Combinational.
+        This one owns what it asks for. Does not depend on `valid`. Combinational.
     """
 
     def __init__(self, count, *, resources=1):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"count must be an integer of at least 1, not {count!r}")
         self._count = count
+        self._resources = resources
         super().__init__(
             {
                 "valid": In(count),
@@ -75,20 +77,30 @@ class Turns(Component):
 
     def elaborate(self, platform):
         m = Module()
-        beaten = [[] for _ in range(self._count)]
-        granted = self.valid & self.ready
-        for high in range(self._count):
-            for low in range(high):
-                behind = Signal(
-                    name=f"behind_{low}_{high}"
-                )  # the one with the lower number is behind the other
-                same = self.resource[low] == self.resource[high]
-                beaten[low].append(self.valid[high] & same & behind)
-                beaten[high].append(self.valid[low] & same & ~behind)
-                with m.If(granted[low] ^ granted[high]):
-                    m.d.sync += behind.eq(granted[low])
-        m.d.comb += self.ready.eq(Cat(~Cat(conditions).any() for conditions in beaten))
+        ready = [[] for _ in range(self._count)]
+        for resource in range(self._resources):
+            owner = Signal(self._count, init=1, name=f"owner_{resource}")
+            waiting = Signal(self._count, name=f"waiting_{resource}")
+            # A cycle ago, so the owner may be among them.
+            others = Signal(self._count, name=f"others_{resource}")
+            m.d.comb += others.eq(waiting & ~owner)
+            with m.If(others.any()):
+                m.d.sync += owner.eq(_first_after(owner, others))
+            wants = Cat(self.resource[number] == resource for number in range(self._count))
+            m.d.sync += waiting.eq(self.valid & wants & ~owner)
+            for number in range(self._count):
+                ready[number].append(owner[number] & wants[number])
+        m.d.comb += self.ready.eq(Cat(Cat(owned).any() for owned in ready))
         return m
+
+
+def _first_after(place, bits):
+    """The first of `bits` above the one that is set in `place`, from below again behind the highest. One-hot."""
+    count = len(bits)
+    twice = bits.replicate(2)
+    # Subtraction of a bit turns all zeros from there up to the next one, and that one.
+    first = twice & ~(twice - place.rotate_left(1))
+    return first[:count] | first[count:]
 
 
 def line_place(*, size, line_bytes):
@@ -109,10 +121,10 @@ class Bank(Component):
     of a line that begins in the middle of a row are in different memories all the same. What passes the end of the
     bank continues at its beginning.
 
-    Latency of a read: 2 cycles, with a rotation by whole words behind a register behind the memories. A read in the same
+    Latency of a read: 3 cycles, with registers behind the memories and behind the rotation by whole words. A read in the same
     cycle as a write to the same word returns the old word in simulation and either of them in hardware.
 
-    Cost: `line_bytes / 4` memories with byte enables, a register and a rotator of `8 * line_bytes` bits.
+    Cost: `line_bytes / 4` memories with byte enables, two registers and a rotator of `8 * line_bytes` bits.
 
     Parameters
     ----------
@@ -126,7 +138,7 @@ class Bank(Component):
     read_place : In(line_place(...))
         The line to read.
     read_data : Out(8 * line_bytes)
-        The line that was addressed two cycles before.
+        The line that was addressed three cycles before.
     write_place : In(line_place(...))
         The line to write.
     write_data, write_mask : In
@@ -153,9 +165,12 @@ class Bank(Component):
         count = self._line_bytes // 4
         offset_bits = _log2(count)
         offset, stored_offset = Signal(offset_bits, reset_less=True), Signal(offset_bits, reset_less=True)
-        stored = Signal(8 * self._line_bytes, reset_less=True)
+        stored, rotated = (
+            Signal(8 * self._line_bytes, name=name, reset_less=True) for name in ("stored", "rotated")
+        )
         m.d.sync += [offset.eq(self.read_place.offset), stored_offset.eq(offset)]
-        m.d.comb += self.read_data.eq(_rotate(stored, stored_offset, left=False))
+        m.d.sync += rotated.eq(_rotate(stored, stored_offset, left=False))
+        m.d.comb += self.read_data.eq(rotated)
         for index in range(count):
             # Nobody relies on what a read returns while the word is written, so synthesis need not take care of it.
             depth = self._size // self._line_bytes
@@ -181,17 +196,18 @@ class Bank(Component):
 class Scratchpad(Component):
     """Banked memory with any number of readers and writers; `ReadPort` and `WritePort` say what a port promises.
 
-    Arbitration. Readers and writers are arbitrated separately, and those that meet in a bank take turns: a request that is
-    kept up is accepted after at most `readers - 1` (`writers - 1`) others, whatever those do. A request out of range
-    is accepted in its turn and answered with a fault; it touches no memory.
+    Arbitration. Readers and writers are arbitrated separately, and those that meet in a bank take turns, see `Turns`: a
+    request that is kept up is accepted after at most `readers` (`writers`) others, whatever those do. Who was the last to
+    use a bank is accepted at once, another one two cycles later. A request out of range is accepted in its turn and answered
+    with a fault; it touches no memory.
 
     Latency of a read: `ReadPort.LATENCY` cycles, one access per cycle and port. Reads that are accepted later than a write
     return what was written. A read accepted in the same cycle as a write to the same word may return the old or the new
     word (in simulation: the old one).
 
-    Timing: from `request.valid` and the bank number to `request.ready` there are two levels of logic, and registers
-    behind them. In the next cycle requests pass multiplexers to the memories. For reads there is a register behind the
-    memories, and one more behind rotators and multiplexers.
+    Timing: from a register and the bank number of the request to `request.ready` there are two levels of logic. Ports lie all
+    over a chip, so nothing passes from one of them to another without a register between. In the next cycle requests pass
+    multiplexers to the memories. For reads there are registers behind the memories, rotators, and multiplexers of the banks.
 
     Parameters
     ----------
@@ -334,9 +350,9 @@ class Scratchpad(Component):
                 _select((select[index], place) for select, place in zip(chosen, places, strict=True))
             )
         for number, port in enumerate(ports):
-            # Which bank reads for this port travels beside the memory and its register.
+            # Which bank reads for this port travels beside the memory and its registers.
             source, beyond = chosen[number], outside[number]
-            for cycle in (1, 2):
+            for cycle in (1, 2, 3):
                 source_before, beyond_before = source, beyond
                 source = Signal(self._banks, name=f"source_{cycle}_{number}")
                 beyond = Signal(name=f"beyond_{cycle}_{number}")
