@@ -334,7 +334,7 @@ class VectorEngine(wiring.Component):
 
         # Beginning, end and errors.
         all_issued = primed | (~walker.active & ~beats.o.valid)
-        quiet = all_issued & (results == 0) & (reductions == 0)
+        quiet, quiet_before = all_issued & (results == 0) & (reductions == 0), Signal()
         faulty = Signal(5)
         faults = [
             readers["a"].fault,
@@ -349,7 +349,7 @@ class VectorEngine(wiring.Component):
             self.control.resting.eq(settled.o),
         ]
         error = self.control.error
-        m.d.sync += faulty.eq(Cat(faults))
+        m.d.sync += [faulty.eq(Cat(faults)), quiet_before.eq(quiet)]
         m.d.comb += [self.control.busy.eq(reader.busy | running), self.control.error_valid.eq(failed)]
         with m.If(start):
             m.d.sync += primed.eq(1)
@@ -367,7 +367,8 @@ class VectorEngine(wiring.Component):
                 with m.If(fault):
                     m.d.sync += [failed.eq(1), error.code.eq(ErrorCode.SCRATCHPAD), error.pc.eq(pc)]
                     m.d.sync += error.info.eq(base)
-            with m.If(quiet & ~faults[3] & ~faults[4] & ~faulty[3] & ~faulty[4]):
+            # Whether the last write was refused is known a cycle after it, and here one later.
+            with m.If(quiet & quiet_before & ~faulty[3] & ~faulty[4]):
                 m.d.comb += self.control.signal_valid.eq(1)
                 m.d.sync += running.eq(0)
         with m.Elif(primed):
