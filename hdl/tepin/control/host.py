@@ -156,7 +156,7 @@ class HostRegisters(Component):
             valid.eq(bus.aw.ready),
             index.eq(_register_index(bus.aw.payload.addr)),
             word.eq(bus.w.payload.data),
-            complete.eq(bus.w.payload.strb.all()),
+            complete.eq(bus.aw.ready & bus.w.payload.strb.all()),
         ]
         targets = {
             "IRQ_ENABLE": enabled,

@@ -15,7 +15,7 @@ class Semaphores(Component):
 
     Any number of signals may come in one cycle, also for the same semaphore. A wait transfers when the semaphore was
     above zero, and decrements it; of several clients that wait for the same one, the first in the order of the clients
-    passes. A wait takes two cycles, and transfers in the second cycle after that of its signal at the earliest.
+    passes. A wait takes two cycles, and transfers in the third cycle after that of its signal at the earliest.
 
     Parameters
     ----------
@@ -70,13 +70,16 @@ class Semaphores(Component):
             m.d.sync += passing[client].eq(wait.valid & ~passing[client] & available)
             m.d.comb += wait.ready.eq(passing[client])
 
-        # The signals of a cycle are counted in the next one.
+        # Signals come from all over the chip: a cycle for the way, one to add up those of a cycle, then they are counted.
+        arrived, arrivals = (
+            Signal(self._clients),
+            [Signal.like(signal, name="arrival") for signal in self.signals],
+        )
+        m.d.sync += arrived.eq(self.signal_valid)
+        m.d.sync += [arrival.eq(signal) for arrival, signal in zip(arrivals, self.signals, strict=True)]
         exceeded = Signal(SEMAPHORE_COUNT)
         for number in range(1, SEMAPHORE_COUNT):
-            signalled = [
-                self.signal_valid[client] & (self.signals[client] == number)
-                for client in range(self._clients)
-            ]
+            signalled = [arrived[client] & (arrivals[client] == number) for client in range(self._clients)]
             loss = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients)).any()
             total = Signal(12, name=f"total_{number}")
             m.d.sync += gains[number].eq(sum(signalled))

@@ -75,6 +75,11 @@ class Supervisor(Component):
 
     def elaborate(self, platform):
         m = Module()
+        # Errors come from all over the chip. The end and a stop are as late as they are, so that they overtake none.
+        error_valid, ended, stop = Signal(self._sources), Signal(), Signal()
+        errors = [Signal(EngineError, name=f"source_{index}") for index in range(self._sources)]
+        m.d.sync += [error_valid.eq(self.error_valid), ended.eq(self.ended), stop.eq(self.stop)]
+        m.d.sync += [error.eq(source) for error, source in zip(errors, self.errors, strict=True)]
         countdown = Signal(range(self.RESET_CYCLES), init=self.RESET_CYCLES - 1)
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -84,7 +89,7 @@ class Supervisor(Component):
                     m.next = "RUNNING"
             with m.State("RUNNING"):
                 m.d.sync += self.launch.eq(0)
-                with m.If(self.error_valid.any() | self.stop):
+                with m.If(error_valid.any() | stop):
                     m.d.sync += [
                         self.failed.eq(1),
                         self.error.code.eq(ErrorCode.STOPPED),
@@ -92,11 +97,11 @@ class Supervisor(Component):
                     ]
                     # The last assignment counts, so the first source comes last.
                     for index in reversed(range(self._sources)):
-                        with m.If(self.error_valid[index]):
-                            m.d.sync += self.error.eq(self.errors[index])
+                        with m.If(error_valid[index]):
+                            m.d.sync += self.error.eq(errors[index])
                     m.d.sync += self.halt.eq(1)
                     m.next = "HALT"
-                with m.Elif(self.ended):
+                with m.Elif(ended):
                     m.d.sync += [self.halt.eq(1), self.reset.eq(1)]
                     m.next = "RESET"
             with m.State("HALT"):

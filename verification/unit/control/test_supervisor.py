@@ -37,9 +37,10 @@ def test_good_end():
             await ctx.tick().repeat(5)
             assert ctx.get(dut.running) and not ctx.get(dut.done)
             ctx.set(dut.ended, 1)
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             await reset_phase(ctx, dut)
             ctx.set(dut.ended, 0)
+            await ctx.tick()
             assert ctx.get(dut.done) and not ctx.get(dut.failed)
             assert ctx.get(dut.error.code) == ErrorCode.NONE
 
@@ -65,6 +66,7 @@ def test_error(sources):
         # Nothing that happens from now on changes what is reported.
         ctx.set(dut.errors[0].info, 0)
         ctx.set(dut.error_valid, 7)
+        await ctx.tick()
         for _ in range(10):
             assert ctx.get(dut.halt) and not ctx.get(dut.reset) and not ctx.get(dut.running)
             assert ctx.get(dut.failed) and ctx.get(dut.busy)
@@ -84,6 +86,8 @@ def test_error(sources):
             assert (error.code, error.pc, error.info) == (ErrorCode.STOPPED, 77, 0)
         ctx.set(dut.error_valid, 0)
         ctx.set(dut.stop, 0)
+        ctx.set(dut.ended, 0)
+        await ctx.tick()
         await start(ctx, dut)
         assert not ctx.get(dut.failed) and ctx.get(dut.error.code) == ErrorCode.NONE
 
