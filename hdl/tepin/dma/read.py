@@ -51,7 +51,7 @@ def address_constants(address, data_width):
 class ReadChannel(wiring.Component):
     """Sends read addresses, loads first, and distributes the data by ID.
 
-    A request is on the bus two cycles after it was accepted, one per cycle. Data pass one register. `r.ready` is always
+    A request is on the bus two cycles after it was accepted, one per cycle. Data pass two registers. `r.ready` is always
     high, so a request must be made only against reserved space. The last place for bursts in flight is kept for loads.
 
     Parameters
@@ -128,7 +128,7 @@ class ReadChannel(wiring.Component):
         m.d.sync += [valid.eq(self.r.valid), received.eq(incoming)]
         m.d.comb += finished.eq(valid & received.last)
         for number, port in ((LOAD_ID, self.load_beats), (WEIGHT_ID, self.weight_beats)):
-            m.d.comb += [
+            m.d.sync += [
                 port.valid.eq(valid & (received.id == number)),
                 port.data.eq(received.data),
                 port.error.eq(received.resp.as_value()[1]),

@@ -57,11 +57,12 @@ class Room(Component):
         m = Module()
         room = Signal(range(self.capacity + 1), init=self.capacity)
         taken = Signal(range(self.burst_beats + 1))  # by the burst of the last cycle, not yet subtracted
-        given = Signal()
+        given, giving = Signal(), Signal()  # What takes from the buffer may be far from here.
         burst = self.burst_beats
         m.d.sync += [
             taken.eq(Mux(self.take, self.amount, 0)),
-            given.eq(self.give),
+            giving.eq(self.give),
+            given.eq(giving),
             room.eq(room - taken + Mux(given, self.given, 0)),
             # Up to two bursts are missing in `room`: that of the last cycle and that of this one.
             self.enough.eq(
@@ -74,5 +75,5 @@ class Room(Component):
             ),
         ]
         with m.If(self.clear):
-            m.d.sync += [room.eq(self.capacity), taken.eq(0), given.eq(0), self.enough.eq(0)]
+            m.d.sync += [room.eq(self.capacity), taken.eq(0), given.eq(0), giving.eq(0), self.enough.eq(0)]
         return m

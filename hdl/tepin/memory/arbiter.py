@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.dma.axi import AXI4Signature
 from tepin.stream import StreamFifo
@@ -95,7 +95,7 @@ class AxiArbiter(wiring.Component):
     write data of a burst pass when its address has been accepted, in the order of the addresses. Answers go to the masters
     in the same order; IDs pass through and mean nothing here.
 
-    Addresses take one cycle. Data and answers pass without a register, and without a path from any `ready` to any `valid`. A
+    Addresses and written data take one cycle. Answers pass without a register, and without a path from `ready` to `valid`. A
     master that does not take its data or answers holds up the others.
 
     Parameters
@@ -137,16 +137,19 @@ class AxiArbiter(wiring.Component):
         self._answers(m, reads["answers"], "r", last=self.m_axi.r.payload.last)
         self._answers(m, writes["answers"], "b", last=1)
 
+        # Masters may be far from the slave.
+        m.submodules.words = words = StreamFifo(shape=self.m_axi.w.payload.shape(), depth=2)
+        connect(m, words.o, flipped(self.m_axi.w))
         owner = writes["data"].o
         with m.Switch(owner.payload):
             for number, port in enumerate(self.s_axi):
                 with m.Case(number):
                     m.d.comb += [
-                        self.m_axi.w.valid.eq(owner.valid & port.w.valid),
-                        self.m_axi.w.payload.eq(port.w.payload),
-                        port.w.ready.eq(owner.valid & self.m_axi.w.ready),
+                        words.i.valid.eq(owner.valid & port.w.valid),
+                        words.i.payload.eq(port.w.payload),
+                        port.w.ready.eq(owner.valid & words.i.ready),
                     ]
-        m.d.comb += owner.ready.eq(self.m_axi.w.valid & self.m_axi.w.ready & self.m_axi.w.payload.last)
+        m.d.comb += owner.ready.eq(words.i.valid & words.i.ready & words.i.payload.last)
         return m
 
     def _addresses(self, m, direction, channel, uses):
