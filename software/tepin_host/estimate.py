@@ -37,12 +37,12 @@ from tepin_reference.weights import GROUP, stream_bytes
 
 __all__ = ["Estimate", "estimate"]
 
-_SCALAR = defaultdict(lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: 7, ScalarOp.STORE: 4, ScalarOp.WAIT: 4})
+_SCALAR = defaultdict(lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: 8, ScalarOp.STORE: 4, ScalarOp.WAIT: 4})
 _JUMPS = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.DBNZ, ScalarOp.JUMP)
 _TAKEN = 2  # more for a jump that is taken
 _TO_ENGINE = 5  # from the sequencer to the engine
 _READER = 5  # of a command, besides its words
-_SIGNAL = 5  # from a signal to the start of a command that waited for it
+_SIGNAL = 6  # from a signal to the start of a command that waited for it
 
 _LANE = defaultdict(lambda: 24)  # special functions
 _LANE |= {
@@ -55,16 +55,17 @@ _LANE |= {
 }
 _LANE |= dict.fromkeys((Function.MAX, Function.MIN, Function.LT, Function.LE, Function.EQ), 5)
 _LANE |= {Function.RANDOM: 29}
-_VECTOR = 8  # reading and writing
+_VECTOR = 10  # reading and writing
+_TURN = 2  # until a bank of the scratchpad belongs to another port
 _INTEGER_IN, _INTEGER_OUT = 7, 6
 _RANDOM_BEAT = 22
 
 _MATMUL = (
-    66  # from the start to the signal, besides work: 78 from an idle engine, less the words of its command
+    67  # from the start to the signal, besides work: 79 from an idle engine, less the words of its command
 )
 _DRAIN = 51  # of these, behind the last weights
 
-_DMA = 23  # from a command to its first address, and from the last beat to the signal
+_DMA = 24  # from a command to its first address, and from the last beat to the signal
 _BURST_BEATS = 16
 _REUSE = 3  # from a burst's last beat to the address that takes its place
 _CHUNK = 64  # bytes of weights that are followed at a time
@@ -189,6 +190,7 @@ class _Machine(FunctionalSimulator):
         self.ended = defaultdict(float)  # when it has ended the last one
         self.semaphores = [deque() for _ in range(SEMAPHORE_COUNT)]
         self.stream = _Weights(plan.config, latency)
+        self.owners = {}  # of the banks of the scratchpad
         self.arrived = 0.0
         self.surplus = 0  # bytes of the last chunk that belong to the next job
         self.sent = 0
@@ -247,6 +249,13 @@ class _Machine(FunctionalSimulator):
 
     # Engines: when the next command can begin, when this one signals
 
+    def _turn(self, direction, port, address):
+        """Cycles until `port` may use the bank of an address, if nobody else wants it now."""
+        bank = direction, address // self.config.bank_bytes
+        changed = self.owners.get(bank) != port
+        self.owners[bank] = port
+        return _TURN * changed
+
     @staticmethod
     def _size(flags, fields):
         runs = (fields["count"] if flags.dimensions >= 1 else 1) * (
@@ -285,6 +294,8 @@ class _Machine(FunctionalSimulator):
                 slow |= fields[f"{name}_stride"] not in (0, size)
         beats = rows * (n if slow else -(-n // lanes))
         time = _VECTOR + _LANE[flags.function]
+        time += max((self._turn("read", name, fields[name]) for name in "abc" if name in fields), default=0)
+        time += max((self._turn("write", name, fields[name]) for name in ("d", "result") if name in fields), default=0)
         time += beats - 1 if flags.function != Function.RANDOM else beats * _RANDOM_BEAT
         time += (_INTEGER_IN if flags.a_type != DataType.FLOAT32 else 0) + (
             _INTEGER_OUT if flags.d_type != DataType.FLOAT32 else 0
