@@ -295,7 +295,9 @@ class _Machine(FunctionalSimulator):
         beats = rows * (n if slow else -(-n // lanes))
         time = _VECTOR + _LANE[flags.function]
         time += max((self._turn("read", name, fields[name]) for name in "abc" if name in fields), default=0)
-        time += max((self._turn("write", name, fields[name]) for name in ("d", "result") if name in fields), default=0)
+        time += max(
+            (self._turn("write", name, fields[name]) for name in ("d", "result") if name in fields), default=0
+        )
         time += beats - 1 if flags.function != Function.RANDOM else beats * _RANDOM_BEAT
         time += (_INTEGER_IN if flags.a_type != DataType.FLOAT32 else 0) + (
             _INTEGER_OUT if flags.d_type != DataType.FLOAT32 else 0
