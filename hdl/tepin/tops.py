@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be the top of a design: the chip, one of its engines alone, or a link, made from one `ChipConfig`.
+"""What can be the top of a design: the chip, one of its engines alone, a link or a stream unit, made from one `ChipConfig`.
 
 Each top comes with the name of its Verilog module and the meaning of its ports, for whoever wires it up.
 """
@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
 from tepin.link.serial_link import SerialLink
 from tepin.memory.ports import ReadPort
+from tepin.units.activation import ActivationUnit
+from tepin.units.axi_stream import AXI4StreamUnit
+from tepin.units.norm import NormUnit
+from tepin.units.softmax import SoftmaxUnit
 
 __all__ = ["TOPS", "Top"]
 
@@ -45,6 +49,11 @@ _COMMANDS = (
 )
 _READ = f"scratchpad read port, data {ReadPort.LATENCY} cycles after the request:"
 _WRITE = "scratchpad write port:"
+_ROWS_IN = (
+    "AXI4-Stream slave: rows of float32, lane 0 first; tkeep may be less than all at the end of a row only"
+)
+_ROWS_OUT = "AXI4-Stream master: rows of results, in the order of the rows"
+_OVERFLOW = "high for good after a row of more than 8192 elements: the unit has to be reset"
 
 TOPS = {
     "chip": Top(
@@ -132,6 +141,40 @@ TOPS = {
             f"{name}__{part}": f"{axis}_axis_t{suffix}"
             for name, axis in (("i", "s"), ("o", "m"))
             for part, suffix in (("payload", "data"), ("valid", "valid"), ("ready", "ready"))
+        },
+    ),
+    "softmax": Top(
+        module="tepin_softmax",
+        make=lambda config: AXI4StreamUnit(SoftmaxUnit(lanes=config.lanes)),
+        ports={
+            "s_axis": f"{_ROWS_IN}; tuser masks elements, a bit for each",
+            "m_axis": _ROWS_OUT,
+            "overflow": _OVERFLOW,
+        },
+    ),
+    "norm": Top(
+        module="tepin_norm",
+        make=lambda config: AXI4StreamUnit(NormUnit(lanes=config.lanes)),
+        ports={
+            "centre": "LayerNorm, otherwise RMSNorm; this and the next two stay while there are rows in the unit",
+            "share": "float32 of 1 / n, for rows of n elements",
+            "epsilon": "float32 that is added to the mean of the squares",
+            "s_axis_parameters": (
+                "AXI4-Stream slave: gains (the lower half of tdata) and biases of the elements; up to tlast, while there "
+                "are no rows in the unit"
+            ),
+            "s_axis": _ROWS_IN,
+            "m_axis": _ROWS_OUT,
+            "overflow": _OVERFLOW,
+        },
+    ),
+    "activation": Top(
+        module="tepin_activation",
+        make=lambda config: AXI4StreamUnit(ActivationUnit(lanes=config.lanes)),
+        ports={
+            "function": "of the elements that are accepted in the same cycle: 0 SiLU, 1 sigmoid, 2 GELU",
+            "s_axis": _ROWS_IN,
+            "m_axis": _ROWS_OUT,
         },
     ),
 }

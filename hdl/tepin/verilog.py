@@ -30,7 +30,7 @@ from tepin.clock import CLOCK_GATE_VERILOG
 
 __all__ = ["convert", "ports"]
 
-_AXI = re.compile(r"[ms]_axil?(_\w+)?$")
+_AXI = re.compile(r"[ms]_axi[ls]?(_\w+)?$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 
 

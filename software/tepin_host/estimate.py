@@ -27,7 +27,7 @@ from tepin.isa import (
     WeightSource,
     WeightType,
 )
-from tepin.vector.sum import SumReducer
+from tepin.vector.sum import tree_latency
 from tepin_host.compiler import Request
 from tepin_host.compiler.llama import LlamaProgram
 from tepin_host.compiler.plan import Plan
@@ -304,7 +304,7 @@ class _Machine(FunctionalSimulator):
         )
         tree = lanes.bit_length() - 1
         if flags.reduction == Reduction.SUM:
-            time += (SumReducer(lanes=lanes).tree_latency - 2) * rows
+            time += (tree_latency(lanes) - 2) * rows
         elif flags.reduction == Reduction.FIXED_SUM:
             time += 9 + tree
         elif flags.reduction != Reduction.NONE:

@@ -49,10 +49,14 @@ _ENGINE_CONVENTIONS = {
     "errors": "after error_valid the engine has to be reset",
 }
 
+_AXI_STREAMS = {
+    "axi streams": "ports that begin with s_axis_ and m_axis_ are called as in the AXI4-Stream specification"
+}
 _MORE_CONVENTIONS = {
     "chip": {},
-    "link": {
-        "axi streams": "ports that begin with s_axis_ and m_axis_ are called as in the AXI4-Stream specification",
+    **dict.fromkeys(("softmax", "norm", "activation"), _AXI_STREAMS),
+    "link": _AXI_STREAMS
+    | {
         "lanes": (
             "tx__data and rx__data hold first the bits of all lanes that the rising edge of the forwarded clock takes, then "
             "those that the falling edge takes"

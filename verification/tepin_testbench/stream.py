@@ -267,7 +267,7 @@ def check_streams(dut, *, unless=None, skip=()):
         if port.endswith("__valid"):
             name, separator = port.removesuffix("__valid"), "__"
             payload = [f"{name}__payload"]
-        elif match := re.fullmatch(r"([ms]_axil?(?:_\w+)?_(?:aw|w|b|ar|r))valid", port):
+        elif match := re.fullmatch(r"([ms]_axil?(?:_\w+)?_(?:aw|w|b|ar|r)|[ms]_axis(?:_\w+)?_t)valid", port):
             name, separator = match[1], ""
             payload = [other for other in ports if re.fullmatch(rf"{name}(?!valid|ready)[a-z]+", other)]
         else:

@@ -13,6 +13,7 @@ from amaranth.hdl import (
     Elaboratable,
     Instance,
     Module,
+    Mux,
     Shape,
     Signal,
     signed,
@@ -89,6 +90,24 @@ class _Part(Elaboratable):
         return m
 
 
+class _Corner(Elaboratable):
+    """A multiplier of narrow integers made of adders, in the place of a `_Part`. Latency 2. `a` is unsigned."""
+
+    def __init__(self, a, b):
+        self._a, self._b = a, b
+        self.product = Signal(2 * _PART_WIDTH)
+
+    def elaborate(self, platform):
+        m = Module()
+        operands = stage(m, "operands", a=self._a, b=self._b)
+        rows = [Mux(operands.a[bit], operands.b << bit, 0) for bit in range(len(operands.a))]
+        while len(rows) > 1:
+            rows = [sum(rows[index : index + 2]) for index in range(0, len(rows), 2)]
+        product = rows[0].as_signed() if self._b.shape().signed else rows[0]
+        m.d.sync += self.product.eq(product)
+        return m
+
+
 class IntegerMultiplier(wiring.Component):
     """Multiplies two integers. Takes new operands in every cycle; no reset, no stall.
 
@@ -101,6 +120,9 @@ class IntegerMultiplier(wiring.Component):
     latency : int
         Cycles from operands to product, at least 2, and 3 if an operand is wider than 18 bits. More cycles than that
         spread the adders of a wide product over pipeline stages, then register the product again.
+    corner : int
+        On ECP5, parts of operands that have no more bits than this together are multiplied by adders: of 24 by 28 bits the
+        corner of 6 by 10, which costs about 70 LUT4 instead of a DSP block. `a_shape` has to be unsigned then.
     architecture : str or None
         One of `ARCHITECTURES`; None decides by the platform.
 
@@ -112,15 +134,18 @@ class IntegerMultiplier(wiring.Component):
         Their product, as many bits as both together, signed if one of them is.
     """
 
-    def __init__(self, a_shape, b_shape, *, latency=3, architecture=None):
+    def __init__(self, a_shape, b_shape, *, latency=3, corner=0, architecture=None):
         a_shape, b_shape = Shape.cast(a_shape), Shape.cast(b_shape)
         if not a_shape.width or not b_shape.width:
             raise ValueError(f"Operands must have at least one bit, not {a_shape!r} and {b_shape!r}")
         least = 2 if max(a_shape.width, b_shape.width) <= _PART_WIDTH else 3
         if latency < least:
             raise ValueError(f"Latency must be at least {least} for these operands, not {latency!r}")
+        if corner and a_shape.signed:
+            raise ValueError(f"With a corner the first operand must be unsigned, not {a_shape!r}")
         check_architecture(architecture)
         self._latency = latency
+        self._corner = corner
         self._architecture = architecture
         product = signed if a_shape.signed or b_shape.signed else unsigned
         super().__init__(
@@ -156,9 +181,12 @@ class IntegerMultiplier(wiring.Component):
         diagonals = {}
         for a_index, (a, a_signed) in enumerate(_cut(self.a)):
             for b_index, (b, b_signed) in enumerate(_cut(self.b)):
-                part = _Part(a_signed=a_signed, b_signed=b_signed, instantiate=instantiate)
+                if len(a) + len(b) <= self._corner:
+                    part = _Corner(a, b)
+                else:
+                    part = _Part(a_signed=a_signed, b_signed=b_signed, instantiate=instantiate)
+                    m.d.comb += [part.a.eq(a), part.b.eq(b)]
                 m.submodules[f"part_{a_index}_{b_index}"] = part
-                m.d.comb += [part.a.eq(a), part.b.eq(b)]
                 product = part.product.as_signed() if a_signed or b_signed else part.product
                 diagonals.setdefault(a_index - b_index, []).append((a_index + b_index, product))
 

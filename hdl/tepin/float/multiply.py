@@ -26,6 +26,8 @@ class FloatMultiply(wiring.Component):
         Format of operands and product.
     multiplier_latency : int
         Cycles of the multiplier inside, at least 3; more give its adders more pipeline stages.
+    shared : bool
+        The significands are multiplied outside, by a multiplier that is used for something else in other cycles.
     architecture : str or None
         Form of the multiplier, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
@@ -33,20 +35,24 @@ class FloatMultiply(wiring.Component):
     -------
     i : In(StructLayout)
         `a` and `b`, encodings of the operands.
+    product : In, if `shared`
+        Product of the significands, `multiplier_latency` cycles after the operands.
     o : Out(format.width)
         Encoding of a * b, `latency` cycles later.
     """
 
-    def __init__(self, format=FLOAT32, *, multiplier_latency=3, architecture=None):
+    def __init__(self, format=FLOAT32, *, multiplier_latency=3, shared=False, architecture=None):
         if multiplier_latency < 3:
             raise ValueError(f"Multiplier latency must be at least 3, not {multiplier_latency!r}")
         check_architecture(architecture)
         self._format = format
         self._multiplier_latency = multiplier_latency
         self._architecture = architecture
+        self._shared = shared
         super().__init__(
             {
                 "i": In(data.StructLayout({"a": format.width, "b": format.width})),
+                **({"product": In(2 * format.precision)} if shared else {}),
                 "o": Out(format.width),
             }
         )
@@ -67,16 +73,20 @@ class FloatMultiply(wiring.Component):
 
         # The operands go straight into the multiplier's registers: zeros are taken out at the end.
         a, b = format.decode(self.i.a), format.decode(self.i.b)
-        m.submodules.multiplier = multiplier = IntegerMultiplier(
-            format.precision,
-            format.precision,
-            latency=self._multiplier_latency,
-            architecture=self._architecture,
-        )
-        m.d.comb += [multiplier.a.eq(a.significand), multiplier.b.eq(b.significand)]
+        if self._shared:
+            exact = self.product
+        else:
+            m.submodules.multiplier = multiplier = IntegerMultiplier(
+                format.precision,
+                format.precision,
+                latency=self._multiplier_latency,
+                architecture=self._architecture,
+            )
+            m.d.comb += [multiplier.a.eq(a.significand), multiplier.b.eq(b.significand)]
+            exact = multiplier.o
         beside = delay(
             m,
-            multiplier.latency,
+            self._multiplier_latency,
             "beside",
             sign=a.sign ^ b.sign,
             exponent=a.exponent + b.exponent - format.bias,
@@ -86,8 +96,8 @@ class FloatMultiply(wiring.Component):
         )
 
         # The product of two numbers in [1, 2) is in [1, 4): move it by at most one place.
-        carry = multiplier.o[-1]
-        product = wire(m, "product", Mux(carry, multiplier.o, Cat(Const(0, 1), multiplier.o[:-1])))
+        carry = exact[-1]
+        product = wire(m, "product", Mux(carry, exact, Cat(Const(0, 1), exact[:-1])))
         normalised = stage(
             m,
             "normalised",

@@ -46,6 +46,16 @@ class SpecialOperation(enum.Enum, shape=3):
     """1 / sqrt(a)."""
 
 
+_SEGMENTS = {
+    SpecialOperation.EXPM: (tables.POWER, tables.LOGARITHM),
+    SpecialOperation.LN: (tables.LOGARITHM, 512),
+    SpecialOperation.LOG1P: (tables.LOGARITHM, 512),
+    SpecialOperation.RECIPROCAL: (tables.RECIPROCAL, tables.ROOT_EVEN),
+    SpecialOperation.RSQRT: (tables.ROOT_EVEN, tables.POWER),
+}
+"""First row of the table that an operation needs, and the one behind the last."""
+
+
 class SpecialFunction(wiring.Component):
     """Computes special functions of float32 numbers. One result per cycle, each of any function; no stall.
 
@@ -56,6 +66,13 @@ class SpecialFunction(wiring.Component):
 
     Parameters
     ----------
+    operations : iterable of SpecialOperation
+        What it has to compute; what no operation needs is left out. Without logarithms there is one multiplier less, and
+        3 cycles of latency; without EXPM another one, and 6 cycles.
+    shared : bool
+        EXPM's first multiplication is done outside, see :class:`tepin.float.special_arguments.PowerArgument`.
+    corner : int
+        Of the multiplier of 24 x 28 bits, see :class:`tepin.float.multiplier.IntegerMultiplier`.
     architecture : str or None
         Form of the multipliers, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
@@ -63,37 +80,59 @@ class SpecialFunction(wiring.Component):
     -------
     i : In(StructLayout)
         `a` and `b`, float32 encodings (`b` is for EXPM only), and `operation`.
+        With a single operation it is ignored.
+    product : In(60), if `shared`
+        `POWER_FACTOR` times the significand of `a`, 3 cycles after it.
     o : Out(32)
         Encoding of the result, `latency` cycles later.
     """
 
-    def __init__(self, *, architecture=None):
+    def __init__(self, *, operations=SpecialOperation, shared=False, corner=0, architecture=None):
         check_architecture(architecture)
         self._architecture = architecture
+        self._corner = corner
+        self._operations = frozenset(operations)
+        if not self._operations:
+            raise ValueError("A SpecialFunction needs at least one operation")
+        self._powers = SpecialOperation.EXPM in self._operations
+        self._logarithms = bool(self._operations & {SpecialOperation.LN, SpecialOperation.LOG1P})
+        if shared and not self._powers:
+            raise ValueError("Only EXPM has a multiplication that can be shared")
+        self._shared = shared
+        self._argument_latency = ARGUMENT_LATENCY if self._powers or self._logarithms else 1
         super().__init__(
-            {"i": In(data.StructLayout({"a": 32, "b": 32, "operation": SpecialOperation})), "o": Out(32)}
+            {
+                "i": In(data.StructLayout({"a": 32, "b": 32, "operation": SpecialOperation})),
+                **({"product": In(60)} if shared else {}),
+                "o": Out(32),
+            }
         )
 
     @property
     def latency(self):
         """Cycles from operands to result."""
-        return ARGUMENT_LATENCY + 2 * _MULTIPLIER_LATENCY + 8
+        combine = _MULTIPLIER_LATENCY + 1 if self._logarithms else 0
+        return self._argument_latency + _MULTIPLIER_LATENCY + 7 + combine
 
     def elaborate(self, platform):
         m = Module()
         arguments = self._arguments(m)
         p, carried = self._polynomial(m, arguments)
-        value, carried = self._combine(m, p, carried)
+        if self._logarithms:
+            value, carried = self._combine(m, p, carried)
+            width, steps = _VALUE_WIDTH, shift_steps(8)
+        else:
+            value, width, steps = p, _P_FRACTION + 1, [1]
 
-        # The leading one of a value is between 2**6 and 2**-2: bring it to the top, then round. The exponent follows in
-        # the last stage, since what it loses is known last.
-        value, taken = normalise(m, "normalise", value, shift_steps(8))
+        # The leading one of a value is between 2**6 and 2**-2 (if there are logarithms; otherwise it is that of 1 or 1/2):
+        # bring it to the top, then round. The exponent follows in the last stage, since what it loses is known last.
+        value, taken = normalise(m, "normalise", value, steps)
         normalised = stage(
             m,
             "normalised",
             value=value,
             taken=taken,
-            exponent=carried.exponent + (FLOAT32.bias + _VALUE_WIDTH - 1 - _P_FRACTION),
+            exponent=carried.exponent + (FLOAT32.bias + width - 1 - _P_FRACTION),
             sign=carried.sign,
             zero=carried.zero,
             infinity=carried.infinity,
@@ -113,19 +152,20 @@ class SpecialFunction(wiring.Component):
         return m
 
     def _arguments(self, m):
-        """Reduce the range: return address, distance, factor, |e| and so on, `ARGUMENT_LATENCY` cycles later.
+        """Reduce the range: return address, distance, factor, |e| and so on, as many cycles later as that takes.
 
         They are not registered but go straight to the registers of table and pipeline.
         """
         Operation = SpecialOperation
-        m.submodules.power = power = PowerArgument(architecture=self._architecture)
-        m.submodules.logarithm = logarithm = LogarithmArgument()
-        m.d.comb += [
-            power.i.a.eq(self.i.a),
-            power.i.b.eq(self.i.b),
-            logarithm.i.x.eq(self.i.a),
-            logarithm.i.plus_one.eq(self.i.operation == Operation.LOG1P),
-        ]
+        if self._powers:
+            m.submodules.power = power = PowerArgument(shared=self._shared, architecture=self._architecture)
+            m.d.comb += [power.i.a.eq(self.i.a), power.i.b.eq(self.i.b)]
+            if self._shared:
+                m.d.comb += power.product.eq(self.product)
+        if self._logarithms:
+            m.submodules.logarithm = logarithm = LogarithmArgument()
+            m.d.comb += logarithm.i.x.eq(self.i.a)
+            m.d.comb += logarithm.i.plus_one.eq(self.i.operation == Operation.LOG1P)
 
         # Results that no arithmetic gives are settled at once, in two cycles.
         a, b = FLOAT32.decode(self.i.a), FLOAT32.decode(self.i.b)
@@ -140,7 +180,9 @@ class SpecialFunction(wiring.Component):
             at_least_one=a.exponent >= FLOAT32.bias,
             b_nan=b.nan,
             b_top=b.infinity & ~b.sign,
-            operation=self.i.operation,
+            operation=self.i.operation
+            if len(self._operations) > 1
+            else Const(next(iter(self._operations)).value, 3),
             fraction=a.fraction,
             exponent=(a.exponent - FLOAT32.bias).as_signed(),
         )
@@ -164,7 +206,7 @@ class SpecialFunction(wiring.Component):
                 m.d.comb += undefined.eq((known.operation == Operation.RSQRT) & known.negative & ~known.zero)
         operand = delay(
             m,
-            ARGUMENT_LATENCY - 1,
+            self._argument_latency - 1,
             "operand",
             fraction=known.fraction,
             exponent=known.exponent,
@@ -196,29 +238,31 @@ class SpecialFunction(wiring.Component):
         ]
         fraction = operand.fraction
         with m.Switch(operand.operation):
-            with m.Case(Operation.EXPM):
-                # An exact 2**-126 is the least result; what infinite operands give stays.
-                integer = power.o.integer
-                m.d.comb += [
-                    o.address.eq(Cat(power.o.fraction[24:], Const(tables.POWER >> 6, 3))),
-                    o.distance.eq(power.o.fraction[:24]),
-                    o.exponent.eq(integer),
-                    o.zero.eq(operand.zero | (~operand.infinity & (integer < -126))),
-                    o.infinity.eq(operand.infinity | (~operand.zero & (integer > 127))),
-                ]
-            with m.Case(Operation.LN, Operation.LOG1P):
-                t, e = logarithm.o.t, logarithm.o.e
-                m.d.comb += [
-                    o.address.eq(Cat(t[23:30], Const(tables.LOGARITHM >> 7, 2))),
-                    o.distance.eq(t[:23]),
-                    o.factor.eq(logarithm.o.factor),
-                    o.e.eq(Mux(e < 0, -e, e)),
-                    o.subtract.eq(~logarithm.o.small & ((t < 0) ^ (e < 0))),
-                    o.exponent.eq(logarithm.o.exponent),
-                    o.sign.eq(Mux(logarithm.o.small, t < 0, e < 0)),
-                ]
-                with m.If(operand.operation == Operation.LOG1P):
-                    m.d.comb += o.sign.eq(operand.negative)
+            if self._powers:
+                with m.Case(Operation.EXPM):
+                    # An exact 2**-126 is the least result; what infinite operands give stays.
+                    integer = power.o.integer
+                    m.d.comb += [
+                        o.address.eq(Cat(power.o.fraction[24:], Const(tables.POWER >> 6, 3))),
+                        o.distance.eq(power.o.fraction[:24]),
+                        o.exponent.eq(integer),
+                        o.zero.eq(operand.zero | (~operand.infinity & (integer < -126))),
+                        o.infinity.eq(operand.infinity | (~operand.zero & (integer > 127))),
+                    ]
+            if self._logarithms:
+                with m.Case(Operation.LN, Operation.LOG1P):
+                    t, e = logarithm.o.t, logarithm.o.e
+                    m.d.comb += [
+                        o.address.eq(Cat(t[23:30], Const(tables.LOGARITHM >> 7, 2))),
+                        o.distance.eq(t[:23]),
+                        o.factor.eq(logarithm.o.factor),
+                        o.e.eq(Mux(e < 0, -e, e)),
+                        o.subtract.eq(~logarithm.o.small & ((t < 0) ^ (e < 0))),
+                        o.exponent.eq(logarithm.o.exponent),
+                        o.sign.eq(Mux(logarithm.o.small, t < 0, e < 0)),
+                    ]
+                    with m.If(operand.operation == Operation.LOG1P):
+                        m.d.comb += o.sign.eq(operand.negative)
             with m.Case(Operation.RECIPROCAL):
                 m.d.comb += [
                     o.address.eq(Cat(fraction[16:], Const(tables.RECIPROCAL >> 7, 2))),
@@ -242,10 +286,12 @@ class SpecialFunction(wiring.Component):
     def _polynomial(self, m, arguments):
         """Return p with 32 fraction bits, and the arguments that are still needed beside it."""
         row = data.StructLayout({"c0": tables.C0_WIDTH, "c1": signed(tables.C1_WIDTH), "c2": tables.C2_WIDTH})
-        init = [{"c0": c0, "c1": c1, "c2": c2} for c0, c1, c2 in tables.coefficients()]
+        first, count = self._window()
+        rows = tables.coefficients()[first : first + count]
+        init = [{"c0": c0, "c1": c1, "c2": c2} for c0, c1, c2 in rows]
         m.submodules.table = table = Memory(shape=row, depth=len(init), init=init)
         port = table.read_port()
-        m.d.comb += port.addr.eq(arguments.address)
+        m.d.comb += port.addr.eq(arguments.address[: len(port.addr)])
         read = stage(m, "read", distance=arguments.distance)
 
         # c2 * d, with 40 fraction bits; the lowest six bits of d do not matter here.
@@ -269,6 +315,7 @@ class SpecialFunction(wiring.Component):
             tables.DISTANCE_WIDTH,
             signed(28),
             latency=_MULTIPLIER_LATENCY,
+            corner=self._corner,
             architecture=self._architecture,
         )
         m.d.comb += [line.a.eq(slope.distance), line.b.eq(slope.slope)]
@@ -279,6 +326,18 @@ class SpecialFunction(wiring.Component):
             name: arguments[name] for name in arguments.shape().members if name not in ("address", "distance")
         }
         return p, delay(m, 1 + curve.latency + 1 + line.latency + 1, "kept", **kept)
+
+    def _window(self):
+        """First row and number of rows of the part of the table that is needed.
+
+        It is the smallest one with all segments of the operations that starts at a multiple of its size, a power of two.
+        """
+        spans = [_SEGMENTS[operation] for operation in self._operations]
+        low, high = min(start for start, _ in spans), max(end for _, end in spans)
+        size = 1
+        while low // size != (high - 1) // size:
+            size *= 2
+        return low // size * size, size
 
     def _combine(self, m, p, carried):
         """Return |e| * ln(2) +- factor * p, which is positive, with 32 fraction bits, and what is carried beside it."""

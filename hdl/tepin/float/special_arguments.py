@@ -10,10 +10,14 @@ from tepin.float.format import FLOAT32
 from tepin.float.multiplier import IntegerMultiplier, check_architecture
 from tepin.float.pipeline import delay, normalise, shift_right, shift_steps, split, stage, wire
 
-__all__ = ["ARGUMENT_LATENCY", "LogarithmArgument", "PowerArgument"]
+__all__ = ["ARGUMENT_LATENCY", "POWER_FACTOR", "LogarithmArgument", "PowerArgument"]
 
 ARGUMENT_LATENCY = 7
 """Cycles that every component of this module takes."""
+
+# The constant is 4 * factor - 1, where the factor is just as wide as two parts of a multiplier.
+POWER_FACTOR = (tables.LOG2E + 1) // 4
+"""What `PowerArgument` multiplies the significand of a with, an integer of 36 bits."""
 
 
 class PowerArgument(wiring.Component):
@@ -25,6 +29,8 @@ class PowerArgument(wiring.Component):
 
     Parameters
     ----------
+    shared : bool
+        The multiplication is done outside, by a multiplier that is used for something else in other cycles.
     architecture : str or None
         Form of the multiplier, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
@@ -32,17 +38,22 @@ class PowerArgument(wiring.Component):
     -------
     i : In(StructLayout)
         `a` and `b`, float32 encodings; what infinities and NaN give has no meaning.
+    product : In(60), if `shared`
+        `POWER_FACTOR` times the significand of a, 3 cycles after the operands.
     o : Out(StructLayout)
         `fraction`, unsigned, and `integer`, signed: the difference is integer + fraction * 2**-30.
         `ARGUMENT_LATENCY` cycles later.
     """
 
-    def __init__(self, *, architecture=None):
+    def __init__(self, *, shared=False, architecture=None):
         check_architecture(architecture)
         self._architecture = architecture
+        self._shared = shared
+        width = FLOAT32.precision + POWER_FACTOR.bit_length()
         super().__init__(
             {
                 "i": In(data.StructLayout({"a": 32, "b": 32})),
+                **({"product": In(width)} if shared else {}),
                 "o": Out(data.StructLayout({"fraction": 30, "integer": signed(20)})),
             }
         )
@@ -56,17 +67,20 @@ class PowerArgument(wiring.Component):
         m = Module()
         a, b = FLOAT32.decode(self.i.a), FLOAT32.decode(self.i.b)
 
-        # 1, 2, 3: The constant is 4 * factor - 1, where the factor is just as wide as two parts of the multiplier.
-        factor = (tables.LOG2E + 1) // 4
-        m.submodules.multiplier = multiplier = IntegerMultiplier(
-            FLOAT32.precision, factor.bit_length(), architecture=self._architecture
-        )
-        m.d.comb += [multiplier.a.eq(a.significand), multiplier.b.eq(factor)]
+        # 1, 2, 3: Multiply.
+        if self._shared:
+            quarter = self.product
+        else:
+            m.submodules.multiplier = multiplier = IntegerMultiplier(
+                FLOAT32.precision, POWER_FACTOR.bit_length(), latency=3, architecture=self._architecture
+            )
+            m.d.comb += [multiplier.a.eq(a.significand), multiplier.b.eq(POWER_FACTOR)]
+            quarter = multiplier.o
         # With the exponent 15, of the 60 fraction bits of the product 15 are too many; one more for each step below.
         limit = FLOAT32.bias + 15
         beside = delay(
             m,
-            multiplier.latency,
+            3,
             "beside",
             significand=a.significand,
             distance=Mux(a.exponent < limit - 63, 63, limit - a.exponent)[:6],
@@ -75,7 +89,7 @@ class PowerArgument(wiring.Component):
         )
 
         # 4: Four times the product, less one operand.
-        product = wire(m, "product", Cat(Const(0, 2), multiplier.o) - beside.significand)
+        product = wire(m, "product", Cat(Const(0, 2), quarter) - beside.significand)
         scaled = stage(
             m,
             "scaled",

@@ -5,7 +5,7 @@ Element i is added to partial i mod 64; then partial j takes in partial j + 32, 
 of the instruction set, so a sum has the same bits for any number of lanes. Lane l keeps the partials j with j mod lanes = l.
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,9 +15,30 @@ from tepin.float.add import FloatAdd
 from tepin.float.pipeline import stage
 from tepin.vector.reduce import reducer_ports
 
-__all__ = ["SumReducer"]
+__all__ = ["SumReducer", "tree_latency"]
 
 _PARTIALS = 64
+_LATENCY = 9
+"""Cycles from the operands of an addition to its sum: two registers, and a `FloatAdd`."""
+
+
+def _levels(lanes):
+    """The levels of the tree: additions in each lane's own partials, then 0 for each level across lanes; and waits.
+
+    A wait is the number of cycles between the last addition of a level and the first of the next one, which needs the
+    sum at half of that level only.
+    """
+    halves = [_PARTIALS >> level for level in range(1, _PARTIALS.bit_length())]
+    additions = [half // lanes for half in halves]
+    waits = [max(_LATENCY - max(half // 2, 1), 1) for half in additions]
+    waits[-1] = _LATENCY
+    return additions, waits
+
+
+def tree_latency(lanes):
+    """Cycles from the last beat of a row to its sum."""
+    additions, waits = _levels(lanes)
+    return _LATENCY + sum(max(count, 1) for count in additions) + sum(waits)
 
 
 class _PartialSums(wiring.Component):
@@ -25,6 +46,12 @@ class _PartialSums(wiring.Component):
 
     Every cycle may add: partial `slot` and either `addend`, or with `fold` partial `other_slot`, or with `cross` what
     `neighbour` is in the next cycle. The sum is written to partial `slot` after `latency` cycles if `enable` was high.
+
+    Parameters
+    ----------
+    depth : int
+        Partials. If they are fewer than `latency`, a sum goes straight into the addition that begins `latency` - 1 cycles
+        after its own.
 
     Members
     -------
@@ -41,6 +68,7 @@ class _PartialSums(wiring.Component):
     def __init__(self, *, depth):
         self._depth = depth
         self._add = FloatAdd()
+        assert self.latency == _LATENCY
         super().__init__(
             {
                 "clear": In(1),
@@ -60,6 +88,15 @@ class _PartialSums(wiring.Component):
     def latency(self):
         """Cycles from the operands of an addition to its sum."""
         return self._add.latency + 2
+
+    @property
+    def _forwards(self):
+        return self._depth < self.latency
+
+    @property
+    def distance(self):
+        """Cycles from one addition to a partial to the next one."""
+        return self.latency - self._forwards
 
     def elaborate(self, platform):
         m = Module()
@@ -82,11 +119,15 @@ class _PartialSums(wiring.Component):
             self.head.eq(Mux(written.bit_select(asked.slot, 1), own.data, 0)),
         ]
         m.submodules.add = add = self._add
+        head = Value.cast(self.head)
+        fresh = Signal()  # Partial `asked.slot` is being written.
+        if self._forwards:
+            head = Mux(fresh, add.o, head)
         second = Mux(written.bit_select(asked.other_slot, 1), other.data, 0)
         operands = stage(
             m,
             "operands",
-            a=self.head,
+            a=head,
             b=Mux(asked.fold, second, Mux(asked.cross, self.neighbour, asked.addend)),
         )
         m.d.comb += [add.i.a.eq(operands.a), add.i.b.eq(operands.b), self.sum.eq(add.o)]
@@ -97,6 +138,8 @@ class _PartialSums(wiring.Component):
             enable = Signal(name=f"enable_{cycle}")
             slot = Signal(range(self._depth), name=f"slot_{cycle}", reset_less=True)
             m.d.sync += [enable.eq(enable_before), slot.eq(slot_before)]
+            if self._forwards and cycle == self.latency - 1:
+                m.d.sync += fresh.eq(enable_before & (slot_before == self.slot))
         m.d.comb += [write_port.en.eq(enable), write_port.addr.eq(slot), write_port.data.eq(add.o)]
         with m.If(self.clear):
             m.d.sync += written.eq(0)
@@ -127,38 +170,24 @@ class SumReducer(wiring.Component):
     def __init__(self, *, lanes):
         self._lanes = lanes
         self._partials = [_PartialSums(depth=_PARTIALS // lanes) for _ in range(lanes)]
-        # The levels of the tree: partials folded into each lane's own ones, then lanes folded into the lower half of them.
-        halves = [_PARTIALS >> level for level in range(1, _PARTIALS.bit_length())]
-        self._in_lane = [half // lanes for half in halves if half >= lanes]
-        self._across = [half for half in halves if half < lanes]
-        # Cycles between the last addition of a level and the first of the next one, which needs the sum at half / 2 only.
-        latency = self._partials[0].latency
-        self._waits = [max(latency - max(half // 2, 1), 1) for half in self._in_lane]
-        self._waits += [latency - 1] * len(self._across)
-        self._waits[-1] = latency
         super().__init__({"slow": In(1), **reducer_ports(lanes)})
 
     @property
     def interval(self):
         """Cycles between beats: a partial sum must be complete before its next element comes."""
-        return -(-(self._partials[0].latency + 1) // (_PARTIALS // self._lanes))
-
-    @property
-    def tree_latency(self):
-        """Cycles from the last beat of a row to its sum."""
-        return self._partials[0].latency + sum(self._in_lane) + len(self._across) + sum(self._waits)
+        return -(-self._partials[0].distance // (_PARTIALS // self._lanes))
 
     def elaborate(self, platform):
         m = Module()
         lanes, lane_bits = self._lanes, ceil_log2(self._lanes)
         depth = _PARTIALS // lanes
-        in_lane, across = self._in_lane, self._across
         partials, latency = self._partials, self._partials[0].latency
         for lane, partial in enumerate(partials):
             m.submodules[f"lane_{lane}"] = partial
 
-        level = Signal(range(len(in_lane) + len(across)))
-        half = Array(in_lane + [0] * len(across))[level]
+        additions, waits = _levels(lanes)
+        level = Signal(range(len(additions)))
+        half = Array(additions)[level]
         position = Signal(range(depth))
         fold, cross = Signal(), Signal()
         element = Signal(range(_PARTIALS))
@@ -175,13 +204,14 @@ class SumReducer(wiring.Component):
                 partial.addend.eq(self.i[lane]),
             ]
             with m.Switch(level):
-                for number, distance in enumerate(across, start=len(in_lane)):
-                    if lane + distance < lanes:
+                for number, count in enumerate(additions):
+                    distance = _PARTIALS >> number + 1
+                    if count == 0 and lane + distance < lanes:
                         with m.Case(number):
                             m.d.comb += partial.neighbour.eq(partials[lane + distance].head)
         m.d.comb += self.o.value.eq(partials[0].sum)
 
-        final = level == len(in_lane) + len(across) - 1
+        final = level == len(additions) - 1
         with m.FSM():
             with m.State("ACCUMULATE"):
                 m.d.sync += [level.eq(0), position.eq(0), settle.eq(latency - 1)]
@@ -196,7 +226,7 @@ class SumReducer(wiring.Component):
                     m.next = "FOLD"
             with m.State("FOLD"):
                 m.d.comb += [cross.eq(half == 0), fold.eq(half != 0)]
-                m.d.sync += [position.eq(position + 1), settle.eq(Array(self._waits)[level])]
+                m.d.sync += [position.eq(position + 1), settle.eq(Array(waits)[level])]
                 with m.If(cross | (position + 1 == half)):
                     m.d.sync += position.eq(0)
                     m.next = "NEXT"

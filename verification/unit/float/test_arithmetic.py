@@ -31,7 +31,11 @@ def test_same_as_model(component, model, rng):
     assert_same(model(a, b), results, a, b)
 
 
-@pytest.mark.parametrize("widths", [(2, 2), (3, 3)], ids=["2-2", "3-3"])
+@pytest.mark.parametrize(
+    "widths",
+    [(2, 2), (3, 3), pytest.param((4, 3), marks=pytest.mark.slow)],
+    ids=["2-2", "3-3", "4-3"],
+)
 @pytest.mark.parametrize(("component", "operation"), [(FloatAdd, "add"), (FloatMultiply, "multiply")])
 def test_every_pair_of_a_tiny_format(component, operation, widths):
     format = FloatFormat(*widths)

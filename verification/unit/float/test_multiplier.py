@@ -62,6 +62,22 @@ def test_product(architecture, a_shape, b_shape, latency, rng):
     assert run_pipeline(dut, operands) == [a * b for a, b in pairs]
 
 
+@pytest.mark.parametrize("b_shape", [signed(28), unsigned(28)], ids=str)
+def test_corner_of_adders(b_shape, rng):
+    """24 by 28 bits in three DSP blocks and a corner of 6 by 10 bits."""
+    pairs = [(a, b) for a in (*edges(unsigned(24)), 63 << 18) for b in edges(b_shape)]
+    low = -(1 << 27) if b_shape.signed else 0
+    pairs += [(int(rng.integers(1 << 24)), int(rng.integers(1 << 28)) + low) for _ in range(200)]
+    operands = pack(([a for a, _ in pairs], 24), ([b for _, b in pairs], 28))
+    for architecture in ("generic", "ecp5-model"):
+        dut = Joined(IntegerMultiplier(24, b_shape, corner=16, architecture=architecture))
+        assert run_pipeline(dut, operands) == [a * b for a, b in pairs]
+    dut = IntegerMultiplier(24, b_shape, corner=16, architecture="ecp5")
+    assert verilog.convert(dut, emit_src=False, strip_internal_attrs=True).count("MULT18X18D #(") == 3
+    with pytest.raises(ValueError, match="^With a corner the first operand must be unsigned, not signed"):
+        IntegerMultiplier(signed(24), b_shape, corner=16)
+
+
 @pytest.mark.parametrize(("width", "blocks"), [(8, 1), (18, 1), (24, 4), (40, 9)])
 def test_ecp5_instantiates_registered_blocks(width, blocks):
     dut = IntegerMultiplier(signed(width), signed(width), architecture="ecp5")

@@ -184,6 +184,42 @@ def test_operations_do_not_disturb_each_other(rng):
     assert_same(expected.astype(np.float32), run_pipeline(dut, operands), operation, a, b)
 
 
+@pytest.mark.parametrize(
+    "operations",
+    [["EXPM"], ["RECIPROCAL"], ["RSQRT"], ["RECIPROCAL", "RSQRT"], ["EXPM", "RECIPROCAL"], ["LN"]],
+    ids="-".join,
+)
+def test_fewer_operations(operations, rng):
+    """What is left out is not missed; nor is the DSP block that the corner of a product would take."""
+    operations = [SpecialOperation[name] for name in operations]
+    dut = SpecialFunction(operations=operations, corner=16, architecture="ecp5-model")
+    assert dut.latency <= SpecialFunction().latency
+    parts = [(operation, *operands_of(operation, rng, 150 // len(operations))) for operation in operations]
+    a, b = (np.concatenate([np.concatenate([part[k], CORNERS]) for part in parts]) for k in (1, 2))
+    # A single operation needs no number.
+    number = [
+        operation.value * (len(parts) > 1)
+        for operation, one, _ in parts
+        for _ in range(len(one) + len(CORNERS))
+    ]
+    with np.errstate(all="ignore"):
+        expected = np.concatenate(
+            [
+                MODELS[operation](np.concatenate([one, CORNERS]), np.concatenate([other, CORNERS]))
+                for operation, one, other in parts
+            ]
+        )
+    operands = pack((float32.bits(a), 32), (float32.bits(b), 32), (number, 3))
+    assert_same(expected, run_pipeline(dut, operands), a, b)
+
+
+def test_init_wrong_operations():
+    with pytest.raises(ValueError, match="^A SpecialFunction needs at least one operation$"):
+        SpecialFunction(operations=[])
+    with pytest.raises(ValueError, match="^Only EXPM has a multiplication that can be shared$"):
+        SpecialFunction(operations=[SpecialOperation.LN], shared=True)
+
+
 def test_init_wrong_architecture():
     with pytest.raises(ValueError, match="^Architecture must be"):
         SpecialFunction(architecture="asic")
