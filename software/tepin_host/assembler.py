@@ -354,6 +354,10 @@ class Assembler:
             CommandInstruction(engine, EngineOp.RUN, wait, signal, flags.as_bits(), operands)
         )
 
+    def __len__(self):
+        """Instructions so far."""
+        return len(self._instructions)
+
     def assemble(self):
         """The program as a list of 32-bit words; `ValueError` for a label that was never placed."""
         encoded = []

@@ -29,6 +29,7 @@ from tepin.isa import (
 )
 from tepin.vector.sum import tree_latency
 from tepin_host.compiler import Request
+from tepin_host.compiler.kv_cache import KvCache
 from tepin_host.compiler.llama import LlamaProgram
 from tepin_host.compiler.plan import Plan
 from tepin_reference.network import run_together
@@ -99,7 +100,7 @@ class Estimate:
 
 def estimate(
     model, config, *, weights="int8", activations="int16", chips=1, topology="ring", tokens=4, latency=100,
-    link_latency=20, link_words_per_cycle=1.0, chunk=4096,
+    link_latency=20, link_words_per_cycle=1.0, chunk=4096, context=0, memory_share=1.0,
 ):  # fmt: skip
     """Estimate the cycles of the first `tokens` tokens after BOS.
 
@@ -113,6 +114,10 @@ def estimate(
         Cycles of memory and of links.
     link_words_per_cycle : float
         Rate of a link, at most 1.
+    context : int
+        Tokens before the first one, whose keys and values are there already.
+    memory_share : float
+        Of the port's beats that the memory can bring; what refreshes leave.
 
     Raises
     ------
@@ -120,7 +125,12 @@ def estimate(
         If the model does not fit.
     """
     plans = [Plan(model, config, weights, activations, chunk, rank, chips, topology) for rank in range(chips)]
-    machines = [_Machine(plan, tokens, latency, link_latency, link_words_per_cycle) for plan in plans]
+    prompt = [1] * (context + 1)
+    cache = KvCache(prompt, context, np.zeros(0, np.uint8), "") if context else None
+    request = Request(prompt, tokens, stop=(), cache=cache).encode(model)
+    machines = [
+        _Machine(plan, request, latency, memory_share, link_latency, link_words_per_cycle) for plan in plans
+    ]
     programs = [LlamaProgram(plan).words for plan in plans]
     stamps = defaultdict(list)
     if chips == 1:
@@ -131,7 +141,7 @@ def estimate(
         for chip, _ in run_together(machines, programs):
             stamps[chip].append(machines[chip].now)
     times = [max(stamps[chip][index] for chip in range(chips)) for index in range(tokens)]
-    positions = range(int(tokens > 1), tokens)
+    positions = range(context + int(tokens > 1), context + tokens)
     return Estimate(
         float(times[0]),
         float((times[-1] - times[0]) / (tokens - 1) if tokens > 1 else times[0]),
@@ -143,11 +153,11 @@ def estimate(
 class _Weights:
     """The weight FIFO: when its bytes come, given when they are taken."""
 
-    def __init__(self, config, latency):
+    def __init__(self, config, latency, memory_share):
         port = config.port_bytes
         # One of the bursts in flight is kept for general loads.
         in_flight = max(1, config.outstanding - 1) * _BURST_BEATS / (latency + _BURST_BEATS + _REUSE)
-        self.cycles = _CHUNK / port / min(1.0, in_flight)
+        self.cycles = _CHUNK / port / min(memory_share, in_flight)
         self.port, self.latency = port, latency
         self.places = config.weight_fifo_bytes // _CHUNK
         self.commands = deque()  # (when it may begin, bytes left)
@@ -179,9 +189,8 @@ class _Weights:
 class _Machine(FunctionalSimulator):
     """Executes a program for its times alone."""
 
-    def __init__(self, plan, tokens, latency, link_latency, link_rate):
+    def __init__(self, plan, request, latency, memory_share, link_latency, link_rate):
         # Of memory only the request is there.
-        request = Request([1], tokens, stop=()).encode(plan.model)
         memory = np.frombuffer(request, np.uint8).copy()
         super().__init__(plan.config, memory)
         self.plan, self.latency, self.link_latency, self.link_rate = plan, latency, link_latency, link_rate
@@ -189,7 +198,7 @@ class _Machine(FunctionalSimulator):
         self.free = defaultdict(float)  # when an engine can begin with its next command
         self.ended = defaultdict(float)  # when it has ended the last one
         self.semaphores = [deque() for _ in range(SEMAPHORE_COUNT)]
-        self.stream = _Weights(plan.config, latency)
+        self.stream = _Weights(plan.config, latency, memory_share)
         self.owners = {}  # of the banks of the scratchpad
         self.arrived = 0.0
         self.surplus = 0  # bytes of the last chunk that belong to the next job

@@ -7,6 +7,7 @@ the report shows; a real chip keeps its logits to itself.
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class Report:
         From the start to the first token.
     cycles_per_token : float or None
         Between the first and the last token; from the start if there is only one.
+    token_cycles : list of int
+        Each of the times of which that is the mean.
     bytes_per_token : float
         Useful bytes (unpadded tensors, keys and values read and written) over the same tokens.
     port_utilisation, array_utilisation : float or None
@@ -51,6 +54,7 @@ class Report:
     logits: np.ndarray | None = None
     first_token_cycles: int | None = None
     cycles_per_token: float | None = None
+    token_cycles: list = field(default_factory=list)
     bytes_per_token: float | None = None
     port_utilisation: float | None = None
     array_utilisation: float | None = None
@@ -76,9 +80,8 @@ class Report:
         """Take over the cycles from the start to each token."""
         if stamps:
             self.first_token_cycles = stamps[0]
-            self.cycles_per_token = (
-                (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else float(stamps[0])
-            )
+            self.token_cycles = [after - before for before, after in pairwise(stamps)] or stamps
+            self.cycles_per_token = sum(self.token_cycles) / len(self.token_cycles)
 
     def finish(self, executables, request):
         """Fill in what follows from tokens and cycles; bytes and products are those of all chips."""

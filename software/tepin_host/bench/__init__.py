@@ -8,10 +8,20 @@ not also correct.
 from tepin_host.bench.accuracy import accuracy
 from tepin_host.bench.chips import decode_on_chips
 from tepin_host.bench.decode import decode
+from tepin_host.bench.dma import dma
 from tepin_host.bench.link import link
 from tepin_host.bench.row import CheckFailed, Row
+from tepin_host.bench.sdram import sdram
 from tepin_host.bench.vector import vector
 
 __all__ = ["BENCHES", "CheckFailed", "Row"]
 
-BENCHES = {"decode": decode, "accuracy": accuracy, "vector": vector, "link": link, "chips": decode_on_chips}
+BENCHES = {
+    "decode": decode,
+    "dma": dma,
+    "sdram": sdram,
+    "accuracy": accuracy,
+    "vector": vector,
+    "link": link,
+    "chips": decode_on_chips,
+}

@@ -3,22 +3,13 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from tepin.config import PRESETS
 from tepin_host import chips
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.compiler import Request, compile_chips, compile_model
 from tepin_host.compiler.plan import Plan
-from tepin_host.models import (
-    LAYER_TENSORS,
-    Layer,
-    Model,
-    ModelConfig,
-    demo_model_path,
-    load_model,
-    tensor_shapes,
-)
+from tepin_host.models import demo_model_path, load_model
+from tepin_host.models.shapes import STORIES_15M, random_model
 from tepin_host.runtime import Report, run_rtl
 from tepin_host.simulation import ChipSimulator, build_simulator, join
 
@@ -29,36 +20,16 @@ _COLUMNS = {"int8": 16, "int4": 32}
 _LATENCY, _LINK_LATENCY = 100, 20
 _COUNTS = (2, 4, 8)
 _SHAPES = {
-    "6 heads": {"dim": 288, "hidden_dim": 768, "n_heads": 6, "n_kv_heads": 6},
-    "8 heads": {"dim": 256, "hidden_dim": 1024, "n_heads": 8, "n_kv_heads": 8},
+    "6 heads": STORIES_15M,
+    "8 heads": STORIES_15M | {"dim": 256, "hidden_dim": 1024, "n_heads": 8, "n_kv_heads": 8},
 }
 """Shapes of 15 million parameters, 6 layers, 32,000 tokens; that with 6 heads is that of stories15M."""
-
-
-def _random_model(name, shape):
-    """A model of that shape that nobody has trained: figures do not depend on weights."""
-    config = ModelConfig(n_layers=6, vocab_size=32000, max_seq_len=256, **shape)
-    rng, shapes = np.random.default_rng(1), tensor_shapes(config)
-
-    def tensor(name):
-        return (rng.standard_normal(shapes[name]) / np.sqrt(shapes[name][-1])).astype(np.float32)
-
-    embedding = tensor("embedding")
-    layers = tuple(Layer(**{name: tensor(name) for name in LAYER_TENSORS}) for _ in range(config.n_layers))
-    return Model(
-        name=name,
-        config=config,
-        embedding=embedding,
-        layers=layers,
-        final_norm=tensor("final_norm"),
-        classifier=embedding,
-    )
 
 
 def decode_on_chips(say):
     """Decoding on one chip and on several; checked to have the same logits."""
     models = [("demo model", load_model(demo_model_path()), 16)]
-    models += [(f"15M shape, {name}", _random_model(name, shape), 3) for name, shape in _SHAPES.items()]
+    models += [(f"15M shape, {name}", random_model(name, shape), 3) for name, shape in _SHAPES.items()]
     for weights, columns in _COLUMNS.items():
         config = replace(PRESETS["sim"], columns=columns, scratchpad_bytes=1 << 18, links=2)
         library = build_simulator(config, progress=say)

@@ -77,6 +77,12 @@ def _add_arguments(parser):
         metavar="FILE",
         help="go on from a text that --save-kv kept, which is not computed again; --prompt is what is added to it",
     )
+    parser.add_argument(
+        "--trace", metavar="FILE", help="write what every engine did, cycle by cycle, for ui.perfetto.dev"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw the last token's timeline and its rooflines, as SVG"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the results to FILE")
 
 
@@ -87,8 +93,11 @@ def _run(arguments):
     from tepin_host.tokenizer import Decoder
 
     _check_kv(arguments)
+    _check_trace(arguments)
     with (
         output_file(arguments.json) as write,
+        output_file(arguments.trace) as write_trace,
+        output_file(arguments.plot) as write_plot,
         output_file(arguments.save_kv) as write_kv,
         _device(arguments) as chip,
     ):
@@ -119,6 +128,8 @@ def _run(arguments):
             print_report(report, executables, speed=("device", chip.identity.clock_hz))
         else:
             print_report(report, executables)
+        if _traced(arguments):
+            _write_trace(arguments, executables[0], request, report, simulator, write_trace, write_plot)
         if arguments.save_kv is not None:
             write_kv(KvCache.capture(executables[0], request, report.tokens, memory).encode())
         write(report_json(report, "".join(pieces)))
@@ -133,6 +144,32 @@ def _check_kv(arguments):
             raise UserError(f"{option} and --chips exclude each other")
         if name == "save_kv" and (arguments.device is not None or arguments.board is not None):
             raise UserError("--save-kv is for simulations of the chip alone")
+
+
+def _traced(arguments):
+    return arguments.trace is not None or arguments.plot is not None
+
+
+def _check_trace(arguments):
+    if not _traced(arguments):
+        return
+    option = "--trace" if arguments.trace is not None else "--plot"
+    if arguments.backend != _BACKENDS[0]:
+        raise UserError(f"{option} and --backend exclude each other: only the RTL takes cycles")
+    if arguments.chips != 1 or arguments.device is not None or arguments.board is not None:
+        raise UserError(f"{option} is for simulations of one chip alone")
+    if arguments.plot is not None and arguments.tokens < 2:
+        raise UserError("--plot draws a token from the one before it on: --tokens must be at least 2")
+
+
+def _write_trace(arguments, executable, request, report, simulator, write_trace, write_plot):
+    from tepin_host.trace import Timeline, perfetto, plot
+
+    timeline = Timeline(simulator.trace(), executable)
+    if arguments.trace is not None:
+        write_trace(perfetto(timeline, name=executable.name))
+    if arguments.plot is not None:
+        write_plot(plot(timeline, executable, position=len(request.prompt) + len(report.tokens) - 2))
 
 
 @contextlib.contextmanager
@@ -302,7 +339,7 @@ def _start(arguments, chip, executables, request, report, latency, memory):
         return run_device(executable, request, report, chip), [chip] if arguments.board else []
     if arguments.backend == "reference":
         return run_reference(executable, request, report, memory), []
-    (simulator,) = _simulators(executables, [memory], latency)
+    (simulator,) = _simulators(executables, [memory], latency, trace=_traced(arguments))
     return run_rtl(executable, request, report, simulator), [simulator]
 
 
@@ -317,12 +354,12 @@ def _links(simulators):
     return f"{flipped:,} bits flipped, {errors:,} frames lost, {replays:,} replays"
 
 
-def _simulators(executables, memories, latency, *, serial=False):
+def _simulators(executables, memories, latency, *, serial=False, trace=False):
     """A simulated chip for each executable, on its memory; one compilation for all of them."""
     from tepin_host.simulation import ChipSimulator, build_simulator
 
     config = executables[0].plan.config
-    library = build_simulator(config, serial=serial, progress=_say)
+    library = build_simulator(config, serial=serial, trace=trace, progress=_say)
     return [ChipSimulator(config, memory, latency=latency, library=library) for memory in memories]
 
 

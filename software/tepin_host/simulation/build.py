@@ -11,11 +11,23 @@ from pathlib import Path
 
 import tepin
 from tepin import verilator
+from tepin.control.controller import ENGINES
+from tepin.isa import Engine
 from tepin_host.simulation.compile import Harness, compile_library
 
-__all__ = ["build_simulator", "cached_verilog", "chip_verilog"]
+__all__ = ["build_simulator", "cached_verilog", "chip_verilog", "traced_engines"]
 
 _HERE = Path(__file__).parent
+
+_READERS = {
+    Engine.WEIGHTS: "dma.weights.front.reader",
+    Engine.LOADS: "dma.loads.front.reader",
+    Engine.STORES: "dma.stores.front.reader",
+    Engine.MATMUL: "matmul.commands",
+    Engine.VECTOR: "vector.reader",
+    Engine.LINK: "link.reader",
+}
+"""Where in the chip the `CommandReader` of each engine is."""
 
 
 def _sources():
@@ -69,7 +81,7 @@ def chip_verilog(config, *, serial=False, clock_gates=False, progress=None):
     return cached_verilog("tepin", description, make, clock_gates=clock_gates, progress=progress)
 
 
-def build_simulator(config, *, serial=False, text=None, progress=None):
+def build_simulator(config, *, serial=False, trace=False, sdram=None, text=None, progress=None):
     """Path of the shared library that simulates the chip.
 
     Parameters
@@ -77,6 +89,10 @@ def build_simulator(config, *, serial=False, text=None, progress=None):
     config : ChipConfig
     serial : bool
         Simulate the serial links between chips, too.
+    trace : bool
+        Record what the chip does, see `tepin_host.simulation.trace`.
+    sdram : SdramMemory, optional
+        The memory, instead of one with a constant latency.
     text : str, optional
         Verilog to use instead of the configuration's own: a mutant.
     progress : callable(str), optional
@@ -93,17 +109,50 @@ def build_simulator(config, *, serial=False, text=None, progress=None):
         files["link_ports.svh"] = _lane_ports(config.links) if serial else _link_ports(config.links)
     if serial:
         defines["SERIAL"] = 1
+    if trace:
+        defines |= {"TRACE": 1, "ENGINES": len(traced_engines(config))}
+        files["trace_signals.svh"] = _traced_signals(config)
+    models = ()
+    if sdram:
+        defines |= sdram.defines
+        files |= sdram.files
+        models = sdram.models
     harness = Harness(
         top="harness",
         wrapper=_HERE / "harness.sv",
         source=_HERE / "harness.cpp",
         parameters={"WIDTH": config.port_width},
         defines=defines,
-        headers=(_HERE / "links.h",),
+        headers=(_HERE / "links.h", *((_HERE / "trace.h",) if trace else ())),
+        models=models,
         files=files,
     )
     text = text or chip_verilog(config, serial=serial, clock_gates=True, progress=progress)
+    if sdram:
+        text += sdram.verilog(progress)
     return compile_library(text, harness, progress=progress)
+
+
+def traced_engines(config):
+    """The engines of a trace, in the order of its numbers."""
+    return ENGINES + ((Engine.LINK,) if config.links else ())
+
+
+def _traced_signals(config):
+    """Verilog: what a trace looks at in each engine's command reader, and where the engine signals."""
+    lines = []
+    for index, engine in enumerate(traced_engines(config)):
+        reader = f"chip.{_READERS[engine]}"
+        taken = {
+            "words": f"{reader}.words__valid & {reader}.words__ready",
+            "started": f"{reader}.o__valid & {reader}.o__ready",
+            "waits": f"{reader}.wait__valid",
+            "granted": f"{reader}.wait__ready",
+            "signalled": f"chip.controller.engines__{index}__signal_valid",
+        }
+        lines += [f"  assign trace_{name}[{index}] = {value};" for name, value in taken.items()]
+        lines.append(f"  assign trace_word[{32 * index}+:32] = {reader}.words__payload;")
+    return "\n".join(lines) + "\n"
 
 
 def _link_ports(count):

@@ -6,7 +6,9 @@ import functools
 
 import numpy as np
 
+from tepin_host.errors import UserError
 from tepin_host.simulation.build import build_simulator
+from tepin_host.simulation.trace import Trace
 
 __all__ = ["ChipSimulator", "join", "wire"]
 
@@ -31,7 +33,15 @@ def _library(path):
         ("cut", None, [handle, word]),
         ("wire", None, [handle, word, handle, word, ctypes.c_double, long]),
         ("link_status", None, [handle, word, ctypes.POINTER(long)]),
+        # Only of some builds:
+        ("sdram_memory", handle, [handle]),
+        ("sdram_start", ctypes.c_int, [handle, long]),
+        ("sdram_refreshes", long, [handle]),
+        ("sdram_violations", word, [handle]),
+        ("trace", None, [handle, ctypes.POINTER(handle), ctypes.POINTER(long), ctypes.POINTER(long)]),
     ):
+        if not hasattr(library, f"tepin_{name}"):
+            continue
         function = getattr(library, f"tepin_{name}")
         function.restype, function.argtypes = result, arguments
     return library
@@ -47,8 +57,11 @@ class ChipSimulator:
         External memory from address 0, shared with the simulation, which changes it.
     latency : int
         Cycles from a read's address to its first beat, and from a write's last beat to its response.
+        Of no meaning with `sdram`.
     library : path, optional
         What `build_simulator` returned; by default it is called for `config`.
+    sdram : SdramMemory, optional
+        The memory that the library was built with. `memory` is copied to its beginning.
 
     Attributes
     ----------
@@ -56,7 +69,7 @@ class ChipSimulator:
         Register reads and writes so far.
     """
 
-    def __init__(self, config, memory, *, latency=100, library=None):
+    def __init__(self, config, memory, *, latency=100, library=None, sdram=None):
         if memory.dtype != np.uint8 or not memory.flags.c_contiguous:
             raise TypeError("memory must be a contiguous array of uint8")
         self.config = config
@@ -64,6 +77,22 @@ class ChipSimulator:
         self.accesses = 0
         self._library = _library(library or build_simulator(config))
         self._handle = self._library.tepin_create(memory.ctypes.data, len(memory), latency)
+        self._sdram = sdram
+        if sdram:
+            self._fill(sdram)
+
+    def _fill(self, sdram):
+        """Wait until the SDRAM is initialised, and put the memory there."""
+        if len(self.memory) > sdram.part.bytes:
+            raise UserError(
+                f"the model takes {len(self.memory):,} bytes of memory, the SDRAM has {sdram.part.bytes:,}"
+            )
+        if not self._library.tepin_sdram_start(self._handle, 4 * sdram.timing.power_up):
+            raise RuntimeError("the SDRAM is not initialised in time")
+        place = ctypes.cast(self._library.tepin_sdram_memory(self._handle), ctypes.POINTER(ctypes.c_uint8))
+        inside = np.ctypeslib.as_array(place, (sdram.part.bytes,))
+        inside[: len(self.memory)] = self.memory
+        self.memory = inside[: len(self.memory)]
 
     def __del__(self):
         if getattr(self, "_handle", None):
@@ -87,8 +116,30 @@ class ChipSimulator:
         return value.value
 
     def run(self, cycles):
-        """Let the clock run until the chip raises its interrupt, at most `cycles`; returns the cycles run."""
-        return self._library.tepin_run(self._handle, cycles)
+        """Let the clock run until the chip raises its interrupt, at most `cycles`; returns the cycles run.
+
+        Raises
+        ------
+        UserError
+            If the SDRAM has been used wrongly: how.
+        """
+        result = self._library.tepin_run(self._handle, cycles)
+        violations = self._library.tepin_sdram_violations(self._handle) if self._sdram else 0
+        if violations:
+            names = [name for bit, name in enumerate(self._sdram.violations) if violations >> bit & 1]
+            raise UserError(
+                f"the SDRAM was used wrongly, by cycle {self.cycle:,}: violated {', '.join(names)}"
+            )
+        return result
+
+    @property
+    def refreshes(self):
+        """REFRESH commands to the SDRAM since power-up."""
+        return self._library.tepin_sdram_refreshes(self._handle)
+
+    def trace(self):
+        """The `Trace` of what has been recorded since the first start, if the library was built for that."""
+        return Trace.read(self.config, self._library.tepin_trace, self._handle)
 
     @property
     def cycle(self):

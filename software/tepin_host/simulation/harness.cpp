@@ -6,6 +6,9 @@
 // writes do not slow each other down. Beyond its end it answers DECERR; one range may be made to answer SLVERR.
 //
 // Chips with links can be joined: then they run together, cycle by cycle, whichever of them is told to run.
+//
+// With SDRAM, a controller and a model of the part take the place of that memory; they are in the wrapper. With TRACE, what goes on
+// inside the chip is recorded.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,6 +22,12 @@
 #include "Vharness__Dpi.h"
 #include "links.h"
 #include "verilated.h"
+#ifdef SDRAM
+#include "Vharness___024root.h"
+#endif
+#ifdef TRACE
+#include "trace.h"
+#endif
 
 #ifndef LINKS
 #define LINKS 0
@@ -29,6 +38,11 @@ namespace {
 constexpr uint64_t WIDTH = PORT_BYTES;
 constexpr uint64_t RESET_CYCLES = 4;
 constexpr uint64_t HOST_PATIENCE = 10000;  // cycles until a register access counts as lost
+#ifdef SDRAM
+constexpr bool INNER_MEMORY = false;
+#else
+constexpr bool INNER_MEMORY = true;
+#endif
 constexpr uint8_t OKAY = 0, SLVERR = 2, DECERR = 3;
 
 struct Burst {
@@ -75,6 +89,12 @@ struct Simulation {
     uint32_t stall_percent = 0;
     std::minstd_rand random;
     std::vector<uint32_t> observed;
+    bool sdram_ready = false;
+    uint32_t sdram_violations = 0;  // the first ones stop the clock
+    uint64_t refreshes = 0;
+#ifdef TRACE
+    Trace trace{ENGINES};
+#endif
 
     std::vector<Port> ports{LINKS};
     std::vector<LanePort> lanes{LINKS};
@@ -128,6 +148,19 @@ struct Simulation {
 
     void transfer(const Outputs& outputs) {
         if (outputs.probe_valid) observed.push_back(outputs.probe_data);
+        if (INNER_MEMORY) access(outputs);
+        if (seen.host_awvalid && outputs.host_awready) inputs.host_awvalid = false;
+        if (seen.host_wvalid && outputs.host_wready) inputs.host_wvalid = false;
+        if (seen.host_arvalid && outputs.host_arready) inputs.host_arvalid = false;
+        if (outputs.host_bvalid || outputs.host_rvalid) {
+            host_done = true;
+            host_response = outputs.host_bvalid ? outputs.host_bresp : outputs.host_rresp;
+            host_data = outputs.host_rdata;
+        }
+    }
+
+    // What has moved on the memory port.
+    void access(const Outputs& outputs) {
         if (inputs.rvalid && outputs.rready) {
             Burst& burst = reads.front();
             burst.address = (burst.address / WIDTH + 1) * WIDTH;
@@ -143,19 +176,11 @@ struct Simulation {
             reads.push_back({outputs.arid, outputs.araddr, outputs.arlen + 1u, cycle + latency, OKAY});
         if (inputs.awready && outputs.awvalid)
             writes.push_back({outputs.awid, outputs.awaddr, outputs.awlen + 1u, 0, OKAY});
-
-        if (seen.host_awvalid && outputs.host_awready) inputs.host_awvalid = false;
-        if (seen.host_wvalid && outputs.host_wready) inputs.host_wvalid = false;
-        if (seen.host_arvalid && outputs.host_arready) inputs.host_arvalid = false;
-        if (outputs.host_bvalid || outputs.host_rvalid) {
-            host_done = true;
-            host_response = outputs.host_bvalid ? outputs.host_bresp : outputs.host_rresp;
-            host_data = outputs.host_rdata;
-        }
     }
 
     void drive() {
         inputs.rst = cycle < RESET_CYCLES;
+        if (!INNER_MEMORY) return;
         inputs.arready = !stalled();
         inputs.awready = !stalled();
         inputs.wready = !writes.empty() && !stalled();
@@ -221,7 +246,7 @@ struct Simulation {
         const uint64_t start = cycle;
         // The interrupt as it was at the last edge is stale after a register access: look at a fresh one.
         do clock();
-        while (cycle - start < limit && !irq);
+        while (cycle - start < limit && !irq && !sdram_violations);
         return cycle - start;
     }
 };
@@ -288,6 +313,88 @@ void tepin_tick(unsigned long long simulation, svBit irq, svBit probe_valid, con
     *next_host_address = inputs.host_address;
     *next_host_wdata = inputs.host_wdata;
 }
+
+#ifdef SDRAM
+void tepin_sdram_tick(unsigned long long simulation, svBit ready, svBit refresh, const svBitVecVal* violations) {
+    auto* self = reinterpret_cast<Simulation*>(simulation);
+    if (self->cycle < RESET_CYCLES) return;
+    self->sdram_ready = ready;
+    self->refreshes += refresh;
+    self->sdram_violations |= *violations;
+}
+
+// The SDRAM's words, which may be changed between runs.
+void* tepin_sdram_memory(void* self) {
+    return &static_cast<Simulation*>(self)->top->rootp->harness__DOT__memory__DOT__sdram__DOT__memory[0];
+}
+
+// Runs until the SDRAM is ready; returns whether it is.
+int tepin_sdram_start(void* self, uint64_t limit) {
+    auto* simulation = static_cast<Simulation*>(self);
+    for (uint64_t i = 0; i < limit && !simulation->sdram_ready; i++) simulation->clock();
+    return simulation->sdram_ready;
+}
+
+// REFRESH commands since power-up.
+uint64_t tepin_sdram_refreshes(void* self) { return static_cast<Simulation*>(self)->refreshes; }
+
+// Bits of what the SDRAM has objected to; the first one stops `run`.
+uint32_t tepin_sdram_violations(void* self) { return static_cast<Simulation*>(self)->sdram_violations; }
+#endif
+
+#ifdef TRACE
+void tepin_trace_tick(unsigned long long simulation, svBit issued, const svBitVecVal* issue, const svBitVecVal* words,
+                      const svBitVecVal* word, const svBitVecVal* started, const svBitVecVal* waits,
+                      const svBitVecVal* granted, const svBitVecVal* signalled, svBit flush, svBit stalled,
+                      const svBitVecVal* pc, svBit token, svBit running, const svBitVecVal* beats) {
+    auto* self = reinterpret_cast<Simulation*>(simulation);
+    Trace& trace = self->trace;
+    const uint64_t cycle = self->cycle;
+    if (cycle < RESET_CYCLES) return;
+    if (trace.start == NEVER) {
+        if (!running) return;
+        trace.start = cycle;
+    }
+    if (issued) trace.issue(cycle, issue[1] & 15, issue[0]);
+    for (int engine = 0; engine < ENGINES; engine++) {
+        if (*started >> engine & 1) trace.started(cycle, engine);
+        if (*words >> engine & 1) trace.word(cycle, engine, word[engine]);
+        if (*waits >> engine & ~*granted >> engine & 1) trace.waiting(engine);
+        if (*signalled >> engine & 1) trace.signalled(cycle, engine);
+    }
+    if (flush) trace.flushed(0);
+    trace.stalled(cycle, running && stalled, *pc);
+    if (token) trace.tokens.push_back(cycle);
+    if (!*beats) return;
+    const bool address = *beats >> 4 & 1, read = *beats >> 3 & 1, weights = *beats >> 2 & 1;
+    const bool written = *beats >> 1 & 1, response = *beats & 1;
+    if (address && trace.first_address == NEVER) trace.first_address = cycle;
+    if (response) trace.last_response = cycle;
+    TracedWindow& window = trace.window(cycle);
+    window.weights += read && weights;
+    window.loads += read && !weights;
+    window.stores += written;
+    window.addresses += address;
+}
+
+// Everything recorded: pointers and counts of commands, words, waits, tokens, windows; then the cycle of the start, of the first
+// read address and of the last write response.
+void tepin_trace(void* self, const void** arrays, uint64_t* counts, uint64_t* cycles) {
+    const Trace& trace = static_cast<Simulation*>(self)->trace;
+    const auto show = [&](int number, const auto& vector) {
+        arrays[number] = vector.data();
+        counts[number] = vector.size();
+    };
+    show(0, trace.commands);
+    show(1, trace.words);
+    show(2, trace.waits);
+    show(3, trace.tokens);
+    show(4, trace.windows);
+    cycles[0] = trace.start;
+    cycles[1] = trace.first_address;
+    cycles[2] = trace.last_response;
+}
+#endif
 
 #if LINKS && defined(SERIAL)
 void tepin_lane_tick(unsigned long long simulation, const svBitVecVal* tx_data, const svBitVecVal* tx_strobe,

@@ -3,6 +3,9 @@
 //
 // Driving the inputs from registers in here, rather than as ports from C++, saves Verilator from evaluating everything
 // that depends on an input twice per cycle.
+//
+// With SDRAM, the memory is a controller and a model of the part instead of what C++ sets. With TRACE, C++ is told what goes on
+// inside: which commands begin and end, and what the memory port carries.
 
 module harness #(
     parameter WIDTH = 64
@@ -122,6 +125,97 @@ module harness #(
   logic host_awready, host_wready, host_bvalid, host_arready, host_rvalid;
   logic [1:0] host_bresp, host_rresp;
 
+  // The memory's side of the port.
+  logic m_arready, m_rvalid, m_rid, m_rlast, m_awready, m_wready, m_bvalid, m_bid;
+  logic [WIDTH-1:0] m_rdata;
+  logic [1:0] m_rresp, m_bresp;
+
+`ifdef SDRAM
+  logic wlast, sdram_ready, sdram_refresh;
+  logic [2:0] arsize, awsize;
+  logic [1:0] arburst, awburst;
+  logic [31:0] sdram_violations;
+
+  sdram_memory #(
+      .WIDTH(WIDTH)
+  ) memory (
+      .clk(clk),
+      .rst(rst),
+      .arvalid(arvalid),
+      .arready(m_arready),
+      .arid(arid),
+      .araddr(araddr),
+      .arlen(arlen),
+      .arsize(arsize),
+      .arburst(arburst),
+      .rvalid(m_rvalid),
+      .rready(rready),
+      .rid(m_rid),
+      .rdata(m_rdata),
+      .rresp(m_rresp),
+      .rlast(m_rlast),
+      .awvalid(awvalid),
+      .awready(m_awready),
+      .awid(awid),
+      .awaddr(awaddr),
+      .awlen(awlen),
+      .awsize(awsize),
+      .awburst(awburst),
+      .wvalid(wvalid),
+      .wready(m_wready),
+      .wdata(wdata),
+      .wstrb(wstrb),
+      .wlast(wlast),
+      .bvalid(m_bvalid),
+      .bready(bready),
+      .bid(m_bid),
+      .bresp(m_bresp),
+      .ready(sdram_ready),
+      .refresh(sdram_refresh),
+      .violations(sdram_violations)
+  );
+  import "DPI-C" function void tepin_sdram_tick(
+    input longint unsigned simulation,
+    input bit ready,
+    input bit refresh,
+    input bit [31:0] violations
+  );
+  always @(posedge clk) tepin_sdram_tick(simulation, sdram_ready, sdram_refresh, sdram_violations);
+`else
+  assign {m_arready, m_rvalid, m_rid, m_rlast, m_rdata, m_rresp} = {arready, rvalid, rid, rlast, rdata, rresp};
+  assign {m_awready, m_wready, m_bvalid, m_bid, m_bresp} = {awready, wready, bvalid, bid, bresp};
+`endif
+
+`ifdef TRACE
+  import "DPI-C" function void tepin_trace_tick(
+    input longint unsigned simulation,
+    input bit issued,
+    input bit [35:0] issue,
+    input bit [`ENGINES-1:0] words,
+    input bit [32*`ENGINES-1:0] word,
+    input bit [`ENGINES-1:0] started,
+    input bit [`ENGINES-1:0] waits,
+    input bit [`ENGINES-1:0] granted,
+    input bit [`ENGINES-1:0] signalled,
+    input bit flush,
+    input bit stalled,
+    input bit [31:0] pc,
+    input bit token,
+    input bit running,
+    input bit [4:0] beats
+  );
+  logic [`ENGINES-1:0] trace_words, trace_started, trace_waits, trace_granted, trace_signalled;
+  logic [32*`ENGINES-1:0] trace_word;
+`include "trace_signals.svh"
+  always @(posedge clk)
+    tepin_trace_tick(
+        simulation, chip.controller.queues.i__valid & chip.controller.queues.i__ready, chip.controller.queues.i__payload,
+        trace_words, trace_word, trace_started, trace_waits, trace_granted, trace_signalled,
+        chip.controller.sequencer.flush, chip.controller.sequencer.stalled, 32'(chip.controller.sequencer.pc),
+        chip.controller.tokens.i__valid & chip.controller.tokens.i__ready, chip.controller.counters.enable,
+        {arvalid & m_arready, m_rvalid & rready, m_rid, wvalid & m_wready, m_bvalid & bready});
+`endif
+
   always @(posedge clk) begin
     tepin_tick(
         simulation, irq, probe_valid, probe_data, arvalid, arid, araddr, arlen, rready, awvalid, awid, awaddr, awlen,
@@ -159,38 +253,46 @@ module harness #(
       .probe_data(probe_data),
       .probe_last(),
       .m_axi_arvalid(arvalid),
-      .m_axi_arready(arready),
+      .m_axi_arready(m_arready),
       .m_axi_arid(arid),
       .m_axi_araddr(araddr),
       .m_axi_arlen(arlen),
+`ifdef SDRAM
+      .m_axi_arsize(arsize),
+      .m_axi_arburst(arburst),
+      .m_axi_awsize(awsize),
+      .m_axi_awburst(awburst),
+      .m_axi_wlast(wlast),
+`else
       .m_axi_arsize(),
       .m_axi_arburst(),
+      .m_axi_awsize(),
+      .m_axi_awburst(),
+      .m_axi_wlast(),
+`endif
       .m_axi_arcache(),
       .m_axi_arprot(),
-      .m_axi_rvalid(rvalid),
+      .m_axi_rvalid(m_rvalid),
       .m_axi_rready(rready),
-      .m_axi_rid(rid),
-      .m_axi_rdata(rdata),
-      .m_axi_rresp(rresp),
-      .m_axi_rlast(rlast),
+      .m_axi_rid(m_rid),
+      .m_axi_rdata(m_rdata),
+      .m_axi_rresp(m_rresp),
+      .m_axi_rlast(m_rlast),
       .m_axi_awvalid(awvalid),
-      .m_axi_awready(awready),
+      .m_axi_awready(m_awready),
       .m_axi_awid(awid),
       .m_axi_awaddr(awaddr),
       .m_axi_awlen(awlen),
-      .m_axi_awsize(),
-      .m_axi_awburst(),
       .m_axi_awcache(),
       .m_axi_awprot(),
       .m_axi_wvalid(wvalid),
-      .m_axi_wready(wready),
+      .m_axi_wready(m_wready),
       .m_axi_wdata(wdata),
       .m_axi_wstrb(wstrb),
-      .m_axi_wlast(),
-      .m_axi_bvalid(bvalid),
+      .m_axi_bvalid(m_bvalid),
       .m_axi_bready(bready),
-      .m_axi_bid(bid),
-      .m_axi_bresp(bresp),
+      .m_axi_bid(m_bid),
+      .m_axi_bresp(m_bresp),
       .s_axil_awvalid(host_awvalid),
       .s_axil_awready(host_awready),
       .s_axil_awaddr(host_address),

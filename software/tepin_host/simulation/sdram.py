@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDRAM controller and the model of its part, as a memory for the chip's compiled simulation."""
+
+from pathlib import Path
+
+from amaranth.hdl import Module
+from amaranth.lib.wiring import Component, Out, connect, flipped
+
+from tepin.memory.sdram import SdramController
+from tepin.memory.sdram_parts import PARTS
+from tepin_host.errors import UserError
+from tepin_host.simulation.build import cached_verilog
+
+__all__ = ["WRAPPER", "SdramMemory"]
+
+WRAPPER = Path(__file__).with_name("sdram_memory.sv")
+"""The module `sdram_memory`: controller and part as an AXI4 slave."""
+
+_MODULE = "sdram_controller"
+
+
+class _Controller(Component):
+    """An `SdramController` whose bus has the names of an AXI slave in Verilog."""
+
+    def __init__(self, controller):
+        self._controller = controller
+        members = controller.signature.members
+        super().__init__({"s_axi": members["axi"], "pins": members["pins"], "ready": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.controller = controller = self._controller
+        connect(m, flipped(self.s_axi), controller.axi)
+        connect(m, controller.pins, flipped(self.pins))
+        m.d.comb += self.ready.eq(controller.ready)
+        return m
+
+
+class SdramMemory:
+    """What `build_simulator` puts in place of its own memory.
+
+    Parameters
+    ----------
+    part : str
+        One of `tepin.memory.sdram_parts.PARTS`, as wide as the chip's port.
+    clock_hz : int
+        Frequency of the clock, that of the chip.
+
+    Raises
+    ------
+    UserError
+        If the package with the model of the part is not installed.
+    """
+
+    def __init__(self, part="ulx3s", clock_hz=100_000_000):
+        try:
+            from tepin_testbench.models import sdram as model
+        except ImportError as error:
+            raise UserError(f"the model of the SDRAM is not installed: {error}") from error
+        self.name = part
+        self.part = PARTS[part]
+        self.clock_hz = clock_hz
+        self.timing = self.part.timing(clock_hz)
+        self._source = model.SOURCE
+        self.violations = model.VIOLATIONS
+        self._parameters = model.model_parameters(self.part, self.timing)
+
+    @property
+    def files(self):
+        """What the wrapper includes, by name: the parameters of the model's instance."""
+        lines = (f"    .{name}({value})" for name, value in self._parameters.items())
+        return {"sdram_parameters.svh": ",\n".join(lines) + "\n"}
+
+    @property
+    def models(self):
+        """Verilog beside the controller's."""
+        return (WRAPPER, self._source)
+
+    @property
+    def defines(self):
+        """Macros of the harness."""
+        return {
+            "SDRAM": 1,
+            "BANK_BITS": self.part.bank_bits,
+            "ADDRESS_WIDTH": self.part.address_width,
+        }
+
+    @property
+    def postponed(self):
+        """REFRESH commands that the controller owes at most."""
+        return self.timing.postponed
+
+    @property
+    def timing_share(self):
+        """Of the cycles, how many bundles of refreshes leave for data."""
+        timing = self.timing
+        bundle = timing.postponed * timing.refresh_interval
+        return 1 - (timing.rp + timing.postponed * timing.rfc) / bundle
+
+    def verilog(self, progress=None):
+        """The controller, from the cache if nothing has changed."""
+        description = [self.name, self.clock_hz]
+        make = lambda: _Controller(SdramController(part=self.part, clock_hz=self.clock_hz))  # noqa: E731
+        return cached_verilog(_MODULE, description, make, progress=progress)
+
+    def refreshes_due(self, cycles):
+        """REFRESH commands that the part needs in so many cycles, rounded down."""
+        return cycles * self.part.refreshes // self.timing.refresh_window
