@@ -5,14 +5,13 @@ On preset `sim` with a memory of constant latency, and on preset `board` with th
 the part that objects to every violation: there the limit is the bandwidth of the pins, and refreshes are in what is measured.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from tepin.config import PRESETS
+from tepin.config import parse_config
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.compiler import Request, compile_model
 from tepin_host.compiler.kv_cache import KvCache
+from tepin_host.driver import ChipDriver
 from tepin_host.estimate import estimate
 from tepin_host.models import demo_model_path, load_model
 from tepin_host.models.shapes import STORIES_15M, random_model
@@ -28,27 +27,27 @@ _CONTEXTS = (1, 64, 256)
 _SDRAM_LATENCY = 19
 """Cycles from an address to its first beat if another row is open (docs/sdram.md), for the estimate."""
 
-_BOARD_LARGE = replace(PRESETS["board"], scratchpad_bytes=1 << 18)
+_BOARD = "board,scratchpad_bytes=262144"
 """Preset `board` with the scratchpad that the 15M shape takes: 128 of an ECP5-85F's 208 block RAMs."""
 
 
 def decode(say):
-    """The demo model over its whole way from BOS; the 15M shape at three lengths of context."""
+    """The demo model on its way from BOS; on the board the 15M shape, too, at three lengths of context."""
     demo = load_model(demo_model_path())
     for weights in ("int8", "int4"):
-        yield from _case(say, demo, PRESETS["sim"], "sim", weights, 1, _DEMO_TOKENS)
+        yield from _case(say, demo, "sim", weights, 1, _DEMO_TOKENS)
     memory = SdramMemory()
     for weights in ("int8", "int4"):
-        yield from _case(say, demo, PRESETS["board"], "board", weights, 1, _DEMO_TOKENS, memory)
+        yield from _case(say, demo, _BOARD, weights, 1, _DEMO_TOKENS, memory)
     large = random_model("15M shape", STORIES_15M)
-    name = f"board,scratchpad_bytes={_BOARD_LARGE.scratchpad_bytes}"
-    for weights in ("int8", "int4"):
-        for context in _CONTEXTS:
-            yield from _case(say, large, _BOARD_LARGE, name, weights, context, _TOKENS, memory)
+    for context in _CONTEXTS:
+        for weights in ("int8", "int4"):
+            yield from _case(say, large, _BOARD, weights, context, _TOKENS, memory)
 
 
-def _case(say, model, config, preset, weights, context, tokens, sdram=None, library=None):
+def _case(say, model, preset, weights, context, tokens, sdram=None, library=None):
     """Greedy tokens up to a context of that length, or so many from BOS; checked against the functional simulator."""
+    config = parse_config(preset)
     memory = f"sdram={sdram.name} at {sdram.clock_hz / 1e6:g} MHz" if sdram else f"latency={_LATENCY}"
     before = max(0, context - tokens)
     where = f"context {context} " if context > tokens else ""
@@ -92,8 +91,20 @@ def _case(say, model, config, preset, weights, context, tokens, sdram=None, libr
     yield Row("decode", case, "first token", report.first_token_cycles, "cycles", first)
     yield Row("decode", case, "array utilisation", report.array_utilisation, "%", 100.0)
     if sdram:
+        yield from _spent(case, simulator, sdram, simulator.refreshes - refreshes)
         debt = sdram.refreshes_due(simulator.cycle - start) - (simulator.refreshes - refreshes)
         yield Row("decode", case, "refreshes postponed at the end", max(0, debt), "", sdram.postponed)
+
+
+def _spent(case, simulator, sdram, refreshes):
+    """Where the cycles of the whole program went, at the pins."""
+    counters = ChipDriver(simulator).counters()
+    cycles = counters["cycles"]
+    beats = counters["read_beats"] + counters["write_beats"]
+    refreshing = sdram.refresh_cycles(refreshes)
+    shares = {"a beat": beats, "refreshes": refreshing, "neither": cycles - beats - refreshing}
+    for name, count in shares.items():
+        yield Row("decode", case, f"cycles with {name}", 100 * count / cycles, "%")
 
 
 def _request(executable, before, tokens):

@@ -90,12 +90,14 @@ class SdramMemory:
         """REFRESH commands that the controller owes at most."""
         return self.timing.postponed
 
+    def refresh_cycles(self, refreshes):
+        """Cycles that so many REFRESH commands take, in bundles as large as they may be."""
+        return refreshes * (self.timing.rfc + self.timing.rp / self.postponed)
+
     @property
     def timing_share(self):
         """Of the cycles, how many bundles of refreshes leave for data."""
-        timing = self.timing
-        bundle = timing.postponed * timing.refresh_interval
-        return 1 - (timing.rp + timing.postponed * timing.rfc) / bundle
+        return 1 - self.refresh_cycles(1) / self.timing.refresh_interval
 
     def verilog(self, progress=None):
         """The controller, from the cache if nothing has changed."""

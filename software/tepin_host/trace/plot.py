@@ -61,7 +61,9 @@ def plot(timeline, executable, *, position):
                     )
                 )
         y += _ROW + _GAP
-    y += _GAP
+    y += (
+        5 * _GAP
+    )  # reads and writes have channels of their own: for a moment there may be more than a beat per cycle
     body += _port(timeline.trace.windows, begin, end, y)
     y += _PORT + 34
     body += colours.legend(y)
@@ -142,8 +144,8 @@ def _port(windows, begin, end, y):
         yield f'<path d="M{at} {y + _PORT} v4" stroke="#000"/>'
         yield _text(at, y + _PORT + 17, f"{(end - begin) * number / 4:,.0f}", anchor="middle")
     for number, (name, colour) in enumerate(_PORT_COLOURS.items()):
-        yield _box(_LEFT + 4 + 90 * number, y - 15, 10, 10, colour)
-        yield _text(_LEFT + 18 + 90 * number, y - 6, name)
+        yield _box(_LEFT + 4 + 90 * number, y - 32, 10, 10, colour)
+        yield _text(_LEFT + 18 + 90 * number, y - 23, name)
 
 
 def _steps(heights):
