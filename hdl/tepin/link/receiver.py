@@ -96,7 +96,9 @@ class Receiver(Component):
 
         # What the unit is if it is not payload.
         header = Signal(Header)
-        idle, possible, is_hello = Signal(), Signal(), Signal()
+        idle = Signal()
+        possible = Signal()
+        is_hello = Signal()
         m.d.comb += [
             header.eq(self.unit),
             idle.eq(self.unit == IDLE),
@@ -110,8 +112,11 @@ class Receiver(Component):
         place = Signal(_Place)
         idles = Signal(range(HUNT_IDLES))
         control = Signal()
-        part, words_left = Signal(range(parts)), Signal(len(self.detail))
-        ends, check, wrong = Signal(), Signal(), Signal()
+        part = Signal(range(parts))
+        words_left = Signal(len(self.detail))
+        ends = Signal()
+        check = Signal()
+        wrong = Signal()
         with m.If(self.valid):
             with m.Switch(place):
                 with m.Case(_Place.HUNT):
@@ -166,14 +171,19 @@ class Receiver(Component):
             m.d.sync += [place.eq(_Place.HUNT), idles.eq(0)]
 
         # Words into the buffer. Numbers are those of words again.
-        write, read = Signal(SEQUENCE_BITS), self.consumed
+        write = Signal(SEQUENCE_BITS)
+        read = self.consumed
         m.submodules.memory = memory = Memory(shape=self._word_bits, depth=self._window, init=[])
         write_port = memory.write_port()
         read_port = memory.read_port()
         earlier = Signal(self._word_bits - UNIT)
-        in_order, ahead, room, overrun = Signal(), Signal(), Signal(), Signal()
+        in_order = Signal()
+        ahead = Signal()
+        room = Signal()
+        overrun = Signal()
         # These are settled long before the frame ends, and before its first word is complete.
-        behind_by, filled = Signal(SEQUENCE_BITS), Signal(SEQUENCE_BITS)
+        behind_by = Signal(SEQUENCE_BITS)
+        filled = Signal(SEQUENCE_BITS)
         m.d.comb += [behind_by.eq(self.expected - self.number), filled.eq(write - read)]
         m.d.sync += [
             in_order.eq(behind_by == 0),
@@ -197,7 +207,9 @@ class Receiver(Component):
             m.d.sync += [write.eq(write + 1), overrun.eq(overrun | ~room)]
 
         # Words are released.
-        fetch, fetched, forward = Signal(), Signal(), Signal()
+        fetch = Signal()
+        fetched = Signal()
+        forward = Signal()
         with m.If(good & ~control & in_order & ~overrun & self.up):
             m.d.sync += self.expected.eq(write)
         m.d.comb += [

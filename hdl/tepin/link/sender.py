@@ -6,11 +6,12 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from tepin.link.frame import CRC, IDLE, MAX_WORDS, SEQUENCE_BITS, UNIT, Header, Kind, check_bits
+from tepin.link.frame import CRC, HUNT_IDLES, IDLE, MAX_WORDS, SEQUENCE_BITS, UNIT, Header, Kind, check_bits
 
 __all__ = ["Sender"]
 
 _SHORT_RUN = 6  # idle units that let a receiver that hunts find its place
+_FRAME_END = 3  # units after the payload until a receiver knows that the frame is none
 _REPEAT = 256  # units after which an ACK, and a POLL if there were no words, is sent in any case
 _GROW_WORDS = 128  # words without a complaint after which frames may be twice as long
 _LEAST_WORDS = 2  # in a frame, however bad the line is
@@ -96,7 +97,9 @@ class Sender(Component):
 
         # Words come in. All numbers are those of words: `head` of the next one to come, `next_word` of the next one to be
         # sent, `acked` of the oldest one that is kept.
-        head, next_word, acked = Signal(number), Signal(number), Signal(number)
+        head = Signal(number)
+        next_word = Signal(number)
+        acked = Signal(number)
         m.submodules.memory = memory = Memory(shape=self._word_bits, depth=self._window, init=[])
         write_port = memory.write_port()
         read_port = memory.read_port(transparent_for=[write_port])
@@ -120,22 +123,28 @@ class Sender(Component):
         limit = Signal(
             range(MAX_WORDS), init=self._frame_words - 1
         )  # less one, so all ones below a power of two
-        many, last_word = Signal(), Signal(range(MAX_WORDS))
+        many = Signal()
+        last_word = Signal(range(MAX_WORDS))
         m.d.comb += [
             many.eq(available[len(limit) :].any() | (available[: len(limit)] & ~limit).any()),
             last_word.eq(Mux(many, limit, available - 1)),
         ]
 
         # What else there is to send.
-        run = Signal(range(8 + MAX_WORDS * parts))
-        poll, overdue = Signal(), Signal()
+        long_run = MAX_WORDS * parts + _FRAME_END + HUNT_IDLES
+        run = Signal(range(long_run + 1))
+        poll = Signal()
+        overdue = Signal()
         reported = Signal(number)
         due = Signal(number)  # words that the peer does not know to be gone
         m.d.comb += due.eq(self.consumed - reported)
-        report, urgent = Signal(), Signal()
+        report = Signal()
+        urgent = Signal()
         m.d.sync += [report.eq(due.any()), urgent.eq((due >> (self._window.bit_length() - 3)).any())]
 
-        begin, payload, kind = Signal(), Signal(), Signal(Kind)
+        begin = Signal()
+        payload = Signal()
+        kind = Signal(Kind)
         with m.If(run.any()):
             pass
         with m.Elif(self.join):
@@ -169,16 +178,22 @@ class Sender(Component):
         ]
 
         # Units, with what they are for the CRC.
-        unit = Signal(UNIT, init=IDLE)
-        first, body, low, high = Signal(), Signal(), Signal(), Signal()
-        control, nonce = Signal(), Signal()  # whether `first` has no payload; whether the nonce is in its CRC
+        plain = Signal(UNIT, init=IDLE)  # the unit, unless it is of the CRC
+        first = Signal()
+        body = Signal()
+        low = Signal()
+        high = Signal()
+        control = Signal()  # `first` has no payload
+        nonce = Signal()  # the nonce is in its CRC
         read = Signal(number)
         part = Signal(range(parts))
         words_left = Signal(range(MAX_WORDS))
         word = Signal(self._word_bits)
         m.d.comb += [read_port.addr.eq(read), read_port.en.eq(self.ready)]
         # What the peer has to know is said at least once in a while, since it may have been lost.
-        timer, said_ack, said_next = Signal(range(_REPEAT)), Signal(), Signal()
+        timer = Signal(range(_REPEAT))
+        said_ack = Signal()
+        said_next = Signal()
         with m.If(self.ready):
             m.d.sync += timer.eq(timer + 1)
             # At different times, so that a word never waits for both.
@@ -190,13 +205,13 @@ class Sender(Component):
             m.d.sync += [first.eq(0), body.eq(0), low.eq(0), high.eq(0)]
             with m.FSM():
                 with m.State("BETWEEN"):
-                    m.d.sync += [unit.eq(IDLE), read.eq(next_word), words_left.eq(last_word), part.eq(0)]
+                    m.d.sync += [plain.eq(IDLE), read.eq(next_word), words_left.eq(last_word), part.eq(0)]
                     with m.If(run.any()):
                         m.d.sync += run.eq(run - 1)
                     with m.If(begin):
                         m.d.comb += self.complained.eq(self.complain & (kind == Kind.NAK) & ~payload)
                         m.d.sync += [
-                            unit.eq(header),
+                            plain.eq(header),
                             first.eq(1),
                             control.eq(~payload),
                             nonce.eq(payload | (kind != Kind.HELLO)),
@@ -217,7 +232,7 @@ class Sender(Component):
                             m.d.sync += poll.eq(0)
                 with m.State("WORDS"):
                     m.d.sync += [
-                        unit.eq(word.word_select(part, UNIT)),
+                        plain.eq(word.word_select(part, UNIT)),
                         body.eq(1),
                         part.eq(part + 1),
                     ]
@@ -239,12 +254,13 @@ class Sender(Component):
         m.d.comb += [
             crc.start.eq(first),
             crc.valid.eq(self.ready & (first | body)),
-            crc.data.eq(unit ^ Mux(first & nonce, self.nonce, 0)),
+            crc.data.eq(plain ^ Mux(first & nonce, self.nonce, 0)),
         ]
-        m.d.comb += self.unit.eq(Mux(low, crc.crc[:UNIT], Mux(high, crc.crc[UNIT:], unit)))
+        m.d.comb += self.unit.eq(Mux(low, crc.crc[:UNIT], Mux(high, crc.crc[UNIT:], plain)))
 
         # An error makes the sender go back. This comes last because it has the last word on these registers.
-        complaint, repeated = Signal(number), Signal(2)
+        complaint = Signal(number)  # the last one
+        repeated = Signal(2)
         since = Signal(range(2 * _GROW_WORDS))  # words since the last complaint, or since frames grew
         least = min(_LEAST_WORDS, self._frame_words) - 1
         with m.If(self.ready & first & ~control):
@@ -255,7 +271,7 @@ class Sender(Component):
             m.d.sync += [
                 next_word.eq(self.number),
                 poll.eq(1),
-                run.eq(Mux(repeated.all(), MAX_WORDS * parts + _SHORT_RUN, _SHORT_RUN)),
+                run.eq(Mux(repeated.all(), long_run, _SHORT_RUN)),
                 limit.eq((limit >> 1) | least),
                 since.eq(0),
                 complaint.eq(self.number),

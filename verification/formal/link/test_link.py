@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs: a link loses no word, doubles none, changes none and swaps none, and it finds its place again.
+
+By induction over one cycle, so for runs of any length, for the window and the frames of the chip and for small ones. Bugs and
+traces are looked for with small ones, from reset.
+"""
+
+import pytest
+
+from tepin_testbench.formal import Refuted, prove, reach
+from verification.formal.link.channel import BUGS, COVERED, Channel
+from verification.formal.link.recovery import ANSWER_UNITS, LONG_RUN, Complaint, Idles
+
+SMALL = {"window": 4, "frame_words": 4}
+LONG = {"window"}  # what it takes a trace of many cycles to see
+
+
+@pytest.mark.parametrize("size", [SMALL, {"window": 128, "frame_words": 32}], ids=["small", "chip"])
+def test_every_word_once_and_in_order(size):
+    prove(Channel(**size), depth=1)
+
+
+@pytest.mark.parametrize("output", COVERED)
+def test_it_is_about_something(output):
+    reach(Channel(**SMALL), output, depth=COVERED[output])
+
+
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=[pytest.mark.slow] if bug in LONG else []) for bug in BUGS]
+)
+def test_bugs_are_found(bug):
+    with pytest.raises(Refuted):
+        prove(Channel(**SMALL, bug=bug), depth=25)
+
+
+def test_idle_units_end_every_search():
+    prove(Idles(), depth=1)
+
+
+def test_one_idle_unit_less_would_not_do():
+    reach(Idles(), "late", depth=LONG_RUN + 10)
+
+
+def test_complaints_are_sent():
+    prove(Complaint(), depth=1)
+    reach(Complaint(), "long", depth=8)
+
+
+def test_complaints_may_take_so_long():
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(Complaint(limit=ANSWER_UNITS - 1), depth=1)
