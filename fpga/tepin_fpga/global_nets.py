@@ -16,9 +16,9 @@ _MOST = 8  # The network has 16 nets; clocks need some.
 
 
 def promote_resets(module, *, fewest=_FEWEST):
-    """Put global buffers behind flip-flops that reset others, those that reset most first.
+    """Put global buffers into the nets that reset most flip-flops.
 
-    Only the way to reset inputs changes; what else such a flip-flop goes to stays connected to it.
+    Only the way to reset inputs changes; what else such a net goes to stays connected to it.
 
     Parameters
     ----------
@@ -33,14 +33,13 @@ def promote_resets(module, *, fewest=_FEWEST):
         How many flip-flops each of the resets reaches that have a buffer now.
     """
     cells = module["cells"]
-    reset_by, registered, nets = defaultdict(list), set(), [0]
+    reset_by, nets = defaultdict(list), [0]
     for cell in cells.values():
         for bits in cell["connections"].values():
             nets += [bit for bit in bits if isinstance(bit, int)]
         if cell["type"] == "TRELLIS_FF":
-            registered.update(cell["connections"]["Q"])
             reset_by[cell["connections"].get("LSR", ["0"])[0]].append(cell)
-    wide = [net for net, users in reset_by.items() if net in registered and len(users) >= fewest]
+    wide = [net for net, users in reset_by.items() if isinstance(net, int) and len(users) >= fewest]
     wide = sorted(wide, key=lambda net: -len(reset_by[net]))[:_MOST]
     for output, net in enumerate(wide, max(nets) + 1):
         for cell in reset_by[net]:

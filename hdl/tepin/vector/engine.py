@@ -207,20 +207,22 @@ class VectorEngine(wiring.Component):
         issued, issued_beat = Signal(), Signal(beat_layout(lanes))
         element, index = Signal(32), Signal(32)
         m.d.sync += issued.eq(issue)
+        # `issue` is known late in its cycle, so as little as possible depends on it there.
+        with m.If(issue):
+            m.d.sync += issued_beat.eq(beat)
+        with m.If(issued):
+            m.d.sync += index.eq(element)
         with m.If(start):
             m.d.sync += element.eq(0)
-        with m.Elif(issue):
-            m.d.sync += [
-                issued_beat.eq(beat),
-                index.eq(element),
-                element.eq(Mux(beat.last, 0, element + Mux(slow, 1, lanes))),
-            ]
+        with m.Elif(issued):
+            m.d.sync += element.eq(Mux(issued_beat.last, 0, element + Mux(slow, 1, lanes)))
 
         # Lanes. Random numbers keep their operands in the registers until the words are there.
         m.submodules.random = random = RandomSequencer()
         m.submodules.path = path = BeatPath(lanes=lanes, longest=timing.longest, tap=timing.add_latency + 1)
         is_random, is_madd = function == Function.RANDOM, function == Function.MADD
         take_c, take_c_last = Signal(), Signal()
+        in_random = Signal()
         m.d.comb += [
             random.start.eq(issued & is_random),
             path.latency.eq(latency),
@@ -239,8 +241,7 @@ class VectorEngine(wiring.Component):
                 lane.a.eq(readers["a"].o[number]),
                 lane.b.eq(Mux(twice, readers["a"].o[number], readers["b"].o[number])),
                 lane.c.eq(readers["c"].o[number]),
-                lane.load.eq(issue),
-                lane.load_c.eq(take_c),
+                lane.load.eq(~in_random),
                 lane.step.eq(random.step),
                 lane.index.eq(index | Mux(slow, 0, number)),
             ]
@@ -319,7 +320,7 @@ class VectorEngine(wiring.Component):
 
         # What cannot take a beat per cycle: a partial sum whose last addition is not over, the tree of a row, a random
         # number.
-        pause, in_tree, in_random = Signal(range(total.interval + 1)), Signal(), Signal()
+        pause, in_tree = Signal(range(total.interval + 1)), Signal()
         with m.If(issue & is_sum):
             m.d.sync += [pause.eq(total.interval - 1), in_tree.eq(beat.last)]
         with m.Else():

@@ -141,7 +141,7 @@ class LaneControl(data.Struct):
 class Lane(wiring.Component):
     """Computes one element per cycle. Never stalls.
 
-    Operands are registered, and so is the result: it is at `o` `latency(function)` + 2 cycles after `load`, and at `integer`
+    Operands are registered, and so is the result: it is at `o` `latency(function)` + 2 cycles after them, and at `integer`
     another `integer_latency` cycles later. For RANDOM, the first cycle that counts is that in which the words are there.
 
     Members
@@ -150,9 +150,9 @@ class Lane(wiring.Component):
         Stays as it is while elements are under way.
     a, b, c : In(32)
         Operands.
-    load, load_c : In(1)
-        Take `a` and `b`, or `c`, into the operand registers. For a multiply-add `c` is taken as many cycles after its
-        `a` and `b` as a product takes; otherwise together with them.
+    load : In(1)
+        Take the operands into their registers. Only random numbers need them for longer than a cycle. For a multiply-add `c`
+        comes as many cycles after its `a` and `b` as a product takes; otherwise together with them.
     step, index : In
         Steps of the random generator, and what is added to its counter.
     o : Out(32)
@@ -166,7 +166,6 @@ class Lane(wiring.Component):
     b: In(32)
     c: In(32)
     load: In(1)
-    load_c: In(1)
     step: In(RandomStep)
     index: In(32)
     o: Out(32)
@@ -220,9 +219,11 @@ class Lane(wiring.Component):
         control = self.control
         a, b, c = (Signal(32, name=name, reset_less=True) for name in "abc")
         with m.If(self.load):
-            m.d.sync += [a.eq(control.a.apply(self.a)), b.eq(control.b.apply(self.b))]
-        with m.If(self.load_c):
-            m.d.sync += c.eq(control.c.apply(self.c))
+            m.d.sync += [
+                a.eq(control.a.apply(self.a)),
+                b.eq(control.b.apply(self.b)),
+                c.eq(control.c.apply(self.c)),
+            ]
 
         # Copy and select.
         a_zero = FLOAT32.decode(a).zero

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resets in the clock network: those that reach many flip-flops, and nothing else of the netlist."""
+"""Resets in the clock network: those that reach many flip-flops, whatever they come from, and nothing else."""
 
 import copy
 
@@ -10,7 +10,7 @@ RESET, OTHER, LOGIC = 50, 51, 52
 
 
 def netlist(users):
-    """`users` flip-flops that RESET resets, as many that LOGIC does, two that OTHER does."""
+    """`users` flip-flops that RESET resets, one less that LOGIC does, two that OTHER does."""
     cells = {
         "source": flip_flop(DI=[40], Q=[RESET]),
         "few": flip_flop(DI=[41], Q=[OTHER]),
@@ -18,24 +18,29 @@ def netlist(users):
     }
     for index in range(users):
         cells[f"user_{index}"] = flip_flop(DI=[100 + index], Q=[200 + index], LSR=[RESET])
-        cells[f"logic_{index}"] = flip_flop(DI=[300 + index], Q=[400 + index], LSR=[LOGIC])
+        if index:
+            cells[f"logic_{index}"] = flip_flop(DI=[300 + index], Q=[400 + index], LSR=[LOGIC])
     cells["a"], cells["b"] = flip_flop(LSR=[OTHER], Q=[60]), flip_flop(LSR=[OTHER], Q=[61])
     return {"ports": {}, "cells": cells}
 
 
 def test_promoted():
-    module = netlist(3)
+    module = netlist(4)
     before = copy.deepcopy(module)
-    assert promote_resets(module, fewest=3) == [3]
-    (name,) = module["cells"].keys() - before["cells"].keys()
-    buffer = module["cells"].pop(name)
-    assert buffer["type"] == "DCCA" and buffer["connections"]["CLKI"] == [RESET]
-    (output,) = buffer["connections"]["CLKO"]
-    assert output not in {bit for cell in before["cells"].values() for [bit] in cell["connections"].values()}
-    for index in range(3):
-        cell = module["cells"][f"user_{index}"]
-        assert cell["connections"]["LSR"] == [output]
-        cell["connections"]["LSR"] = [RESET]
+    assert promote_resets(module, fewest=3) == [4, 3]
+    nets = {bit for cell in before["cells"].values() for [bit] in cell["connections"].values()}
+    buffers = module["cells"].keys() - before["cells"].keys()
+    sources = {}
+    for name in buffers:
+        buffer = module["cells"].pop(name)
+        assert buffer["type"] == "DCCA"
+        (source,), (output,) = buffer["connections"]["CLKI"], buffer["connections"]["CLKO"]
+        assert output not in nets
+        sources[output] = source
+    assert set(sources.values()) == {RESET, LOGIC} and len(sources) == 2
+    for name, cell in module["cells"].items():
+        if name.startswith(("user", "logic")):
+            cell["connections"]["LSR"] = [sources[cell["connections"]["LSR"][0]]]
     assert module == before
 
 
