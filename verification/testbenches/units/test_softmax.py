@@ -115,6 +115,19 @@ async def test_cycles(dut):
     assert ends[2] - ends[1] == interval
     assert interval <= 2 * count + (64 if bench.levels is None else 67)
 
+    await ClockCycles(dut.clk, 5)
+    bench.send(np.ones(MAX_LENGTH, "<f4"))
+    loaded = None
+    while True:
+        await RisingEdge(dut.clk)
+        cycle += 1
+        if int(dut.i__valid.value) and int(dut.i__ready.value):
+            loaded = cycle
+        if int(dut.o__valid.value) and int(dut.o__payload.value) >> len(dut.o__payload) - 1:
+            break
+    dut._log.info(f"{count} beats: {cycle - loaded} cycles from the last element to the last result")
+    assert cycle - loaded <= 2 * count + (68 if bench.levels is None else 79)
+
 
 @cocotb.test()
 async def test_a_row_that_is_too_long(dut):
