@@ -62,13 +62,16 @@ def test_unused_primitives_bound_nothing():
     assert parse_report(report, LIMITS).clocks["clk25"].met == 301.5
 
 
-@pytest.mark.parametrize("achieved, limit", [(99.9, 212), (150, 90)])
-def test_missed_timing(achieved, limit):
+@pytest.mark.parametrize("achieved, limit, within_reach", [(99.9, 212, 94), (150, 90, 85)])
+def test_missed_timing(achieved, limit, within_reach):
     report = {**REPORT, "fmax": {"$glbnet$clk": {"achieved": achieved, "constraint": 100}}}
     with pytest.raises(BuildFailed) as error:
         check_timing(parse_report(report, {"DP16KD": limit * 1_000_000}))
     path = "from host.link.buffer.0.0 to host.crc.bits"
-    assert str(error.value) == f"timing is not met: clk {min(achieved, limit):.1f} of 100.0 MHz {path}"
+    advice = f"try another --seed, or --clock {within_reach}"
+    assert (
+        str(error.value) == f"timing is not met: clk {min(achieved, limit):.1f} of 100.0 MHz {path}; {advice}"
+    )
     assert error.value.exit_status == 1
 
 
