@@ -96,13 +96,15 @@ def _norm_errors(rng, say):
 def _cycles(rng, say):
     n, rows = 1024, 8
     one, many, gain, bias = (_random(rng, 1, *shape) for shape in ((1, n), (rows, n), (n,), (n,)))
-    known = np.full(1, 6, "<f4")
+    known, all_known = np.full(1, 6, "<f4"), np.full(rows, 6, "<f4")
     # name: (kernel, passes over the elements)
     cases = {
         f"softmax of {n}, maximum known": (softmax(one, exponent=known), 2),
         f"softmax of {n}": (softmax(one), 3),
         f"softmax of {rows} x {n}": (softmax(many), 3),
+        f"softmax of {rows} x {n}, maxima known": (softmax(many, exponent=all_known), 2),
         f"RMSNorm of {n}": (rms_norm(one, gain), 3),
+        f"RMSNorm of {rows} x {n}": (rms_norm(many, gain), 3),
         f"LayerNorm of {n}": (layer_norm(one, gain, bias), 5),
     }
     for lanes in _LANES:
