@@ -9,7 +9,7 @@ from tepin.dma.axi import AXI4Signature
 from tepin.dma.beats import BeatWalker, copy_span, span_layout
 from tepin.dma.bursts import BurstSplitter, burst_layout
 from tepin.dma.descriptor import Run
-from tepin.dma.merge import BeatMerger
+from tepin.dma.merge import BeatMerger, rotated
 from tepin.dma.read import address_constants
 from tepin.dma.room import Room
 from tepin.dma.windows import WindowCheck
@@ -228,7 +228,9 @@ class Copier(wiring.Component):
         """Addresses of reads, and their data to the merger; returns whether nothing is in flight."""
         beat = self.m_axi.r
         m.submodules.room = room = Room(capacity=self.buffer_beats, burst_beats=self.burst_beats)
-        m.submodules.reading = reading = StreamFifo(shape=1, depth=self.outstanding)
+        shift = (self.beat_bytes - 1).bit_length()
+        flight = data.StructLayout({"last_of_run": 1, "shift": shift})
+        m.submodules.reading = reading = StreamFifo(shape=flight, depth=self.outstanding)
         issue = self._addresses(
             m, "read_addresses", self.m_axi.ar, bursts, room.enough & reading.i.ready & ~halt
         )
@@ -239,14 +241,16 @@ class Copier(wiring.Component):
             room.amount.eq(bursts.beats),
             room.halt.eq(halt),
             reading.i.valid.eq(issue),
-            reading.i.payload.eq(bursts.burst.last_of_run),
+            reading.i.payload.last_of_run.eq(bursts.burst.last_of_run),
+            # `local` is where byte 0 of the beat goes to.
+            reading.i.payload.shift.eq(bursts.burst.local[:shift]),
             reading.o.ready.eq(beat.valid & beat.payload.last),
             beat.ready.eq(1),
         ]
         m.d.sync += [
             came.eq(beat.valid & ~halt),
-            received.data.eq(beat.payload.data),
-            received.last.eq(beat.payload.last & reading.o.payload),
+            received.data.eq(rotated(beat.payload.data, reading.o.payload.shift)),
+            received.last.eq(beat.payload.last & reading.o.payload.last_of_run),
         ]
         # A beat that can leave at once passes the buffer by; one that cannot waits in it.
         m.submodules.buffer = buffer = StreamFifo(shape=item, depth=self.buffer_beats)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merger: the beats of a run at one alignment, turned into those at another one."""
+"""Merger: the beats of a run at one alignment, turned into those at another one. `rotated` is the first half of that."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.stream import StreamFifo
 
-__all__ = ["BeatMerger", "merged_beat"]
+__all__ = ["BeatMerger", "merged_beat", "rotated"]
 
 
 def merged_beat(beat_bytes):
@@ -15,8 +15,15 @@ def merged_beat(beat_bytes):
     return data.StructLayout({"data": 8 * beat_bytes, "mask": beat_bytes, "last": 1})
 
 
+def rotated(value, shift):
+    """Bytes of `value`, each `shift` places up; what leaves at the top comes in at the bottom."""
+    for bit in range(len(shift)):
+        value = Mux(shift[bit], value.rotate_left(8 << bit), value)
+    return value
+
+
 class BeatMerger(wiring.Component):
-    """Moves the bytes of each run by a number of places that is the same for the whole run.
+    """Puts the bytes of each run together that have been moved by a number of places, the same for the whole run.
 
     A beat of the output takes bytes of one beat of the input and of the one before. If the bytes of a run begin further into
     their beat than they shall, its first two input beats are taken for its first output beat, which costs a cycle. If
@@ -32,7 +39,7 @@ class BeatMerger(wiring.Component):
     Members
     -------
     i : In stream of {data, last}
-        Beats as they come; `last` of their run.
+        Beats as they come, but `rotated` by the run's shift; `last` of their run.
     places : In stream of {mask, shift, last_of_run, last}
         Beats to be: bytes that belong to the run, and by how many places the run's bytes move up, modulo a beat.
     o : Out stream of `merged_beat(beat_bytes)`
@@ -74,8 +81,6 @@ class BeatMerger(wiring.Component):
 
         now = prepared.o.payload
         incoming = self.i.payload
-        rotated = Signal(8 * self.beat_bytes)
-        m.d.comb += rotated.eq(_rotated(incoming.data, now.shift))
         before = Signal(8 * self.beat_bytes)
         # Within a run; the first input of a late run has been taken; the last input of the run has been taken.
         inside, complete = Signal(), Signal()
@@ -89,7 +94,7 @@ class BeatMerger(wiring.Component):
             self.i.ready.eq(takes),
             queue.i.payload.data.eq(
                 Cat(
-                    Mux(now.earlier[byte], before.word_select(byte, 8), rotated.word_select(byte, 8))
+                    Mux(now.earlier[byte], before.word_select(byte, 8), incoming.data.word_select(byte, 8))
                     for byte in range(self.beat_bytes)
                 )
             ),
@@ -97,15 +102,7 @@ class BeatMerger(wiring.Component):
             queue.i.payload.last.eq(now.last),
         ]
         with m.If(takes & self.i.valid):
-            m.d.sync += [before.eq(rotated), complete.eq(incoming.last), inside.eq(1)]
+            m.d.sync += [before.eq(incoming.data), complete.eq(incoming.last), inside.eq(1)]
         with m.If(prepared.o.ready & now.last_of_run):
             m.d.sync += [complete.eq(0), inside.eq(0)]
         return m
-
-
-def _rotated(value, shift):
-    """Bytes of `value`, each `shift` places up; what leaves at the top comes in at the bottom."""
-    for bit in range(len(shift)):
-        moved = value.rotate_left(8 << bit)
-        value = Mux(shift[bit], moved, value)
-    return value

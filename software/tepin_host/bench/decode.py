@@ -22,7 +22,7 @@ from tepin_host.simulation.sdram import SdramMemory
 __all__ = ["decode"]
 
 _LATENCY = 100
-_DEMO_TOKENS, _TOKENS = 64, 3
+_SIM_TOKENS, _BOARD_TOKENS, _TOKENS = 64, 16, 3
 _CONTEXTS = (1, 64, 256)
 _SDRAM_LATENCY = 19
 """Cycles from an address to its first beat if another row is open (docs/sdram.md), for the estimate."""
@@ -35,10 +35,10 @@ def decode(say):
     """The demo model on its way from BOS; on the board the 15M shape, too, at three lengths of context."""
     demo = load_model(demo_model_path())
     for weights in ("int8", "int4"):
-        yield from _case(say, demo, "sim", weights, 1, _DEMO_TOKENS)
+        yield from _case(say, demo, "sim", weights, 1, _SIM_TOKENS)
     memory = SdramMemory()
     for weights in ("int8", "int4"):
-        yield from _case(say, demo, _BOARD, weights, 1, _DEMO_TOKENS, memory)
+        yield from _case(say, demo, _BOARD, weights, 1, _BOARD_TOKENS, memory)
     large = random_model("15M shape", STORIES_15M)
     for context in _CONTEXTS:
         for weights in ("int8", "int4"):

@@ -26,6 +26,7 @@ def _library(path):
         ("cycle", long, [handle]),
         ("observed", long, [handle, ctypes.POINTER(ctypes.POINTER(word))]),
         ("forget", None, [handle]),
+        ("reset", None, [handle]),
         ("fault", None, [handle, long, long]),
         ("stall", None, [handle, word, word]),
         ("join", None, [ctypes.POINTER(handle), long]),
@@ -153,6 +154,10 @@ class ChipSimulator:
         result = np.ctypeslib.as_array(words, (count,)).copy() if count else np.zeros(0, np.uint32)
         self._library.tepin_forget(self._handle)
         return result
+
+    def reset(self):
+        """Reset the chip and the memory's port, whatever is under way; the memory keeps what it holds."""
+        self._library.tepin_reset(self._handle)
 
     def fault(self, base, limit):
         """Answer accesses to [base, limit) with SLVERR from now on."""

@@ -79,7 +79,7 @@ struct Simulation {
     uint8_t* memory;
     uint64_t memory_bytes;
     uint64_t latency;
-    uint64_t cycle = 0;
+    uint64_t cycle = 0, reset_until = RESET_CYCLES;
 
     Inputs inputs;  // what the chip will see after the next edge
     Inputs seen;    // what it has seen since the last one
@@ -179,7 +179,7 @@ struct Simulation {
     }
 
     void drive() {
-        inputs.rst = cycle < RESET_CYCLES;
+        inputs.rst = cycle < reset_until;
         if (!INNER_MEMORY) return;
         inputs.arready = !stalled();
         inputs.awready = !stalled();
@@ -219,6 +219,16 @@ struct Simulation {
             responses.push_back(burst);
             writes.pop_front();
         }
+    }
+
+    // Of the chip and of the memory's port, from the next edge on; what the memory holds stays.
+    void reset() {
+        reset_until = cycle + RESET_CYCLES;
+        reads.clear();
+        writes.clear();
+        responses.clear();
+        inputs = Inputs();
+        for (uint64_t i = 0; i < 2 * RESET_CYCLES; i++) clock();
     }
 
     int wait_for_host() {
@@ -458,6 +468,8 @@ int tepin_read(void* self, uint32_t address, uint32_t* value) {
 uint64_t tepin_run(void* self, uint64_t limit) { return static_cast<Simulation*>(self)->run(limit); }
 
 uint64_t tepin_cycle(void* self) { return static_cast<Simulation*>(self)->cycle; }
+
+void tepin_reset(void* self) { static_cast<Simulation*>(self)->reset(); }
 
 // Words seen on the probe port since the last tepin_forget.
 uint64_t tepin_observed(void* self, const uint32_t** words) {
