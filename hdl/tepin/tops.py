@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
 from tepin.link.serial_link import SerialLink
+from tepin.link.switch import Switch
 from tepin.memory.ports import ReadPort
 from tepin.units.activation import ActivationUnit
 from tepin.units.axi_stream import AXI4StreamUnit
@@ -141,6 +142,15 @@ TOPS = {
             f"{name}__{part}": f"{axis}_axis_t{suffix}"
             for name, axis in (("i", "s"), ("o", "m"))
             for part, suffix in (("payload", "data"), ("valid", "valid"), ("ready", "ready"))
+        },
+    ),
+    "switch": Top(
+        module="tepin_switch",
+        make=lambda config: Switch(ports=4),
+        ports={
+            "i": "64-bit words to other ports, a stream for each port; `port` is where a word goes",
+            "o": "words from other ports, each once and in the order of its pair; `port` is where a word comes from",
+            "refused": "a bit for each input: it has dropped a word for a port that does not exist",
         },
     ),
     "softmax": Top(

@@ -11,7 +11,7 @@ from pysat.solvers import Solver
 
 from tepin_testbench.transitions import Transitions
 
-__all__ = ["Refuted", "implies", "prove", "reach"]
+__all__ = ["Refuted", "hold", "implies", "prove", "reach"]
 
 
 class Refuted(AssertionError):
@@ -59,6 +59,17 @@ def prove(component, *, depth):
         if not failed:
             return
     raise RuntimeError(f"no proof by induction over {depth} cycles: {failed} may fail after\n{step.trace()}")
+
+
+def hold(component, *, depth):
+    """Show that no assertion of a component fails in the first `depth` cycles; raises `Refuted` if one can."""
+    design = Transitions(component)
+    cycles = _Cycles(design, initial=True)
+    for _ in range(depth):
+        cycles.add()
+        failed = cycles.first_failure()
+        if failed:
+            raise Refuted(f"{failed} can fail:\n{cycles.trace()}")
 
 
 def reach(component, output, *, depth):

@@ -220,7 +220,7 @@ def _simulate(build, directory, top, sim, waves, test_module, test_filter, envir
             test_dir=directory,
             results_xml=str(results),
             seed=options.seed(),
-            test_filter=test_filter,
+            test_filter=os.environ.get("COCOTB_TEST_FILTER", test_filter),  # scripts/mutate --only
             extra_env=environment,
             timescale=_TIMESCALE,
             waves=bool(waves),

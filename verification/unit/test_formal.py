@@ -5,7 +5,7 @@ import pytest
 from amaranth.hdl import Assert, Assume, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from tepin_testbench.formal import Refuted, prove, reach
+from tepin_testbench.formal import Refuted, hold, prove, reach
 
 
 class Counter(Component):
@@ -61,6 +61,12 @@ def test_true_but_not_by_induction_over_so_few_cycles():
 def test_false_after_some_cycles():
     with pytest.raises(Refuted, match="enable"):
         prove(Counter(lambda count: count != 8), depth=6)
+
+
+def test_false_beyond_the_cycles_that_count():
+    hold(Counter(lambda count: count != 8), depth=4)
+    with pytest.raises(Refuted, match=r"test_formal.py:\d+ can fail"):
+        hold(Counter(lambda count: count != 8), depth=5)
 
 
 def test_assumptions_count():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tepin verilog``: the chip, one of its engines, or the link between chips, for other people's tools."""
+"""``tepin verilog``: the chip, one of its engines, the link between chips or a switch, for other people's tools."""
 
 import sys
 import warnings
@@ -17,7 +17,7 @@ def _add_arguments(parser):
         "--top",
         metavar="NAME",
         default="chip",
-        help="chip (default), matmul, vector, dma or link: the module to make",
+        help="chip (default), matmul, vector, dma, link or switch: the module to make",
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to write")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
@@ -44,7 +44,7 @@ def _run(arguments):
 
 
 command = Command(
-    help="write the Verilog of the chip, of one of its engines or of the link",
+    help="write the Verilog of the chip, of one of its engines, of the link or of a switch",
     description=(
         "Writes the Verilog, a manifest (ports, conventions, configuration, memories) and, for the chip, its registers "
         "and a C header."

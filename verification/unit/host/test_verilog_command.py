@@ -142,6 +142,14 @@ def test_link_has_axi_streams(capsys, tmp_path):
     assert "axi streams" in manifest["conventions"] and "semaphores" not in manifest["conventions"]
 
 
+def test_switch_has_a_stream_for_each_port(capsys, tmp_path):
+    directory = tmp_path / "switch"
+    assert outcome(capsys, "verilog", "--config", "tiny", "--top", "switch", "-o", directory)[0] == 0
+    groups = {group["name"]: group["ports"] for group in check_manifest(directory, "switch")["ports"]}
+    assert len(groups["i"]) == len(groups["o"]) == 4 * 3
+    assert groups["i"][0]["fields"] == {"word": [63, 0], "port": [65, 64]}
+
+
 def test_ports_of_links_are_explained():
     """Ports that only some configurations have."""
     linked = TOPS["chip"].make(replace(TINY, links=2))
@@ -185,7 +193,10 @@ def test_force_replaces_what_it_writes(capsys, quick, tmp_path):
         (["--config", "huge", "-o", "new"], "unknown preset 'huge'; presets are tiny, sim, board, asic"),
         (["--config", "sim,rows=3", "-o", "new"], "rows must be even, 2 to 64, not 3"),
         (["--config", "sim,row=2", "-o", "new"], "'row=2' is not a setting; settings are "),
-        (["--top", "cpu", "-o", "new"], "unknown top 'cpu'; tops are chip, matmul, vector, dma, link"),
+        (
+            ["--top", "cpu", "-o", "new"],
+            "unknown top 'cpu'; tops are chip, matmul, vector, dma, link, switch",
+        ),
         ([], "the following arguments are required: -o/--output"),
         (["-o", "file"], "file: Not a directory"),
         (["-o", "file/new"], "file/new: Not a directory"),
