@@ -34,6 +34,10 @@ class Operand(NamedTuple):
     register: int = 0
     immediate: int = 0
 
+    def __add__(self, offset):
+        """The operand `offset` further on."""
+        return Operand(self.register, self.immediate + offset)
+
     def __str__(self):
         if self.register == 0:
             return hex(self.immediate) if abs(self.immediate) > 4095 else str(self.immediate)

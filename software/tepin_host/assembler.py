@@ -162,9 +162,10 @@ class Assembler:
     # Scalars
 
     def move(self, rd, value):
-        """rd = a constant or another register."""
-        if isinstance(value, Register):
-            self._scalar(ScalarOp.ADD, rd=rd, rs=value, b=0)
+        """rd = a constant, another register, or a register plus a constant."""
+        if isinstance(value, (Register, Operand)):
+            operand = _operand(value)
+            self._scalar(ScalarOp.ADD, rd=rd, rs=Register(operand.register), b=operand.immediate)
         else:
             self._scalar(ScalarOp.ADD, rd=rd, b=value)
 
@@ -173,7 +174,9 @@ class Assembler:
         self._scalar(op, rd=rd, rs=rs, b=b)
 
     def load_word(self, rd, address, base=None):
-        """rd = scratchpad word at base + address."""
+        """rd = scratchpad word at base + address; or at an operand alone."""
+        if isinstance(address, Operand):
+            address, base = address.immediate, Register(address.register)
         self._scalar(ScalarOp.LOAD, rd=rd, rs=base, b=address)
 
     def store_word(self, rd, address, base=None):

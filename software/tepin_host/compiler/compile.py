@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model and a configuration to an `Executable`."""
 
+from tepin_host.compiler.batch import BatchProgram
 from tepin_host.compiler.executable import Executable
 from tepin_host.compiler.image import build_image
 from tepin_host.compiler.llama import LlamaProgram
@@ -20,6 +21,7 @@ def compile_model(
     rank=0,
     chips=1,
     topology="ring",
+    rows=1,
     progress=None,
 ):
     """Compile a model for a chip, or for one of several.
@@ -34,6 +36,8 @@ def compile_model(
         Most logits that are in the scratchpad at a time.
     rank, chips, topology : int, int, str
         Which chip, of how many, and how they are wired (`tepin_reference.network`).
+    rows : int
+        With more than one, the program is that of a batch: up to so many texts, and tokens of a prompt, at a time.
     progress : callable(fraction), optional
 
     Raises
@@ -41,8 +45,8 @@ def compile_model(
     UserError
         If the model does not fit the chip.
     """
-    plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology)
-    program = LlamaProgram(plan).words
+    plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology, rows)
+    program = (LlamaProgram if rows == 1 else BatchProgram)(plan).words
     if len(program) > config.program_words:
         raise UserError(
             f"the program has {len(program)} words, the program memory of this configuration {config.program_words}; "

@@ -16,8 +16,9 @@ import numpy as np
 
 from tepin.config import ChipConfig
 from tepin.isa import ISA_VERSION
+from tepin_host.compiler.conventions import PROMPT_OFFSET
 from tepin_host.compiler.kv_cache import KvCache
-from tepin_host.compiler.plan import PROMPT_OFFSET, Plan
+from tepin_host.compiler.plan import Plan
 from tepin_host.errors import UserError
 from tepin_host.models import ModelConfig
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tepin_host.compiler.plan import BLOCK
+from tepin_host.compiler.conventions import BLOCK
 from tepin_host.errors import UserError
 
 __all__ = ["KvCache"]

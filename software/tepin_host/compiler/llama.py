@@ -28,10 +28,11 @@ On several chips each computes some output channels of every matrix (`shard.py`)
 A row is gathered only when the chip's own slot of it is there, so its former content has been read by then.
 """
 
-from tepin.isa import DataType, Engine, Function, Reduction, ScalarOp
-from tepin_host.assembler import Assembler, Scalar, Vector
+from tepin.isa import Engine, Function, Reduction, ScalarOp
+from tepin_host.assembler import Vector
 from tepin_host.compiler.attention import Attention
-from tepin_host.compiler.plan import BLOCK, CONSTANTS, PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.conventions import BLOCK, PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.rows import RowProgram
 from tepin_host.compiler.sampling import Sampler
 from tepin_host.layout import table_stride
 
@@ -67,43 +68,20 @@ _REGISTERS = {
 }
 
 
-class LlamaProgram:
+class LlamaProgram(RowProgram):
     """Writes the program for a `Plan`; `words` is the result."""
 
     def __init__(self, plan):
-        self.plan = plan
-        self.model = plan.model
-        self.memory = plan.memory
-        self.pad = plan.scratchpad
-        self.a = Assembler()
         names = _SEMAPHORES if plan.chips == 1 else _SEMAPHORES + _LINK_SEMAPHORES
-        self.semaphore = {name: self.a.semaphore(name) for name in names}
-        self.r = {name: self.a.register(name) for name in _REGISTERS}
+        super().__init__(plan, names, _REGISTERS)
         self.attention = Attention(self)
         self.sampler = Sampler(self)
         self._emit()
         self.words = self.a.assemble()
 
-    # Places
-
-    def constant(self, name):
-        """Scratchpad operand of a scalar constant."""
-        return Scalar(self.pad["constants"] + 4 * CONSTANTS.index(name))
-
-    def chunk_start(self, index):
-        """Scratchpad operand of the first token id of a classifier chunk."""
-        return Scalar(self.pad["constants"] + 4 * (len(CONSTANTS) + index))
-
-    @property
-    def final_norm(self):
-        return Vector(self.pad["constants"] + 4 * (len(CONSTANTS) + len(self.plan.chunks)))
-
     def request_word(self, name):
         """Scratchpad address of a word of the request."""
         return self.pad["request"] + 4 * REQUEST_HEADER.index(name)
-
-    def address(self, region):
-        return self.memory[region].address
 
     # The whole
 
@@ -141,7 +119,7 @@ class LlamaProgram:
         a.move(r["next_pages"], self.address("cache"))
         self._prefetch_weights(r["blocks"])
         a.load(self.address("norms"), pad["norms"], self._norm_bytes)
-        self.attention.load_pages(r["slot"])
+        self.attention.load_current_pages(r["slot"])
         a.nop(Engine.LOADS, signal=s["LAYER"])
         a.wait(s["FETCHED"])
 
@@ -174,15 +152,7 @@ class LlamaProgram:
             if not alone:
                 self.gather("embedding")
                 found = self._owners_slot(row, token, stride)
-            a.vector(
-                Function.MUL,
-                self.model.dim,
-                a=Vector(found),
-                a_type=DataType.INT8,
-                b=Scalar(found + (stride - 4)),
-                d=Vector(pad["x"]),
-                wait=s["EMBEDDED" if alone else "GATHERED"],
-            )
+            self.embed(found, stride, wait="EMBEDDED" if alone else "GATHERED")
 
     def _own_row(self, row, token):
         """row = the token's row in the chip's part of the embedding; any of its rows, if it is another chip's token."""
@@ -205,7 +175,8 @@ class LlamaProgram:
 
     def _layer(self):
         a, s, pad, m = self.a, self.semaphore, self.pad, self.model
-        self.norm_and_quantize(Vector(self.r["norms"]), wait=s["LAYER"])
+        ready = "PRODUCTS" if self.plan.chips == 1 else "GATHERED"
+        self.norm_and_quantize(self.r["norms"], wait=s["LAYER"])
         if self.plan.heads:
             self.project("wk", pad["k"], wait=s["ACTIVATIONS"])
             self.project("wv", pad["v"])
@@ -215,10 +186,10 @@ class LlamaProgram:
         self.attention.emit()
         self._project_and_gather("wo")
         self._prefetch_next_layer()
-        self._add_to_x(pad["o"])
-        self.norm_and_quantize(Vector(self.r["norms"] + 4 * m.dim))
+        self.add_to_x(pad["o"], wait=ready)
+        self.norm_and_quantize(self.r["norms"] + 4 * m.dim)
         self._feed_forward()
-        self._add_to_x(pad["o"])
+        self.add_to_x(pad["o"], wait=ready)
         with a.temporary("other") as other:
             self._other_norms(other)
             a.move(self.r["norms"], other)
@@ -228,16 +199,7 @@ class LlamaProgram:
         self.a.move(register, 2 * self.pad["norms"] + self._norm_bytes)
         self.a.scalar(ScalarOp.SUB, register, register, self.r["norms"])
 
-    def _add_to_x(self, products):
-        x, ready = Vector(self.pad["x"]), "PRODUCTS" if self.plan.chips == 1 else "GATHERED"
-        self.a.vector(Function.ADD, self.model.dim, a=x, b=Vector(products), d=x, wait=self.semaphore[ready])
-
     # Pieces that several parts use
-
-    def project(self, name, output, *, wait=0, signal="PRODUCTS"):
-        """One matrix of the layer from the weight FIFO, times the activations in `xq`."""
-        n, k = self.plan.shapes[name]
-        self.matmul(k, n, output, wait=wait, signal=signal)
 
     def _project_and_gather(self, name):
         """A whole row of products in `o`, from all chips."""
@@ -261,125 +223,28 @@ class LlamaProgram:
             )
 
     def gather_and_quantize(self, name, n, maximum):
-        """xq, scale = quantise(the row of n that the chips gather); `maximum` is a scalar to use."""
+        """xq, scale = quantise(the row of n that the chips gather); `maximum` is the address of a number to use."""
         self.gather(name)
-        row = Vector(self.pad[name])
         self.a.vector(
             Function.COPY,
             n,
-            a=row,
-            reduce=(Reduction.ABSMAX, maximum.base),
+            a=Vector(self.pad[name]),
+            reduce=(Reduction.ABSMAX, maximum),
             wait=self.semaphore["GATHERED"],
         )
-        self.quantize_row(row, n, maximum)
-
-    def matmul(self, k, n, output, *, wait=0, signal="PRODUCTS", observe=False):
-        """A weight matrix from the FIFO times the one row in `xq`."""
-        self.a.matmul(
-            m=1,
-            k=k,
-            n=n,
-            activations=self.pad["xq"],
-            scale=self.pad["scale"],
-            output=output,
-            weights=self.plan.weight_type,
-            activation_type=self.plan.activation_type,
-            observe=observe,
-            wait=wait,
-            signal=self.semaphore[signal],
-        )
-
-    def norm_and_quantize(self, weight, *, wait=0):
-        """xq, scale = quantise(rms_norm(x) * weight).
-
-        The normaliser is one positive number for the whole row, so it goes into the scale: xq = quantise(x * weight),
-        scale = step * normaliser. That takes a pass less than normalising first.
-        """
-        a, pad, dim = self.a, self.pad, self.model.dim
-        x, u = Vector(pad["x"]), Vector(pad["u"])
-        square, normaliser, maximum = (Scalar(pad["scalars"] + 4 * index) for index in range(3))
-        a.vector(Function.MUL, dim, a=x, b=weight, d=u, reduce=(Reduction.ABSMAX, maximum.base), wait=wait)
-        a.vector(Function.MUL, dim, a=x, b=x, reduce=(Reduction.SUM, square.base))
-        step, inverse = self.step_of(maximum, 1)
-        a.vector(
-            Function.MUL,
-            dim,
-            a=u,
-            b=inverse,
-            d=Vector(pad["xq"]),
-            d_type=self.plan.activation_data_type,
-        )
-        a.vector(
-            Function.MADD,
-            1,
-            a=square,
-            b=self.constant("inverse_dim"),
-            c=self.constant("epsilon"),
-            d=normaliser,
-        )
-        a.vector(Function.RSQRT, 1, a=normaliser, d=normaliser)
-        a.vector(
-            Function.MUL,
-            1,
-            a=step,
-            b=normaliser,
-            d=Scalar(pad["scale"]),
-            signal=self.semaphore["ACTIVATIONS"],
-        )
-
-    def quantize_row(self, source, n, maximum):
-        """xq, scale = quantise(one row of n whose largest magnitude is known)."""
-        a, pad = self.a, self.pad
-        a.vector(Function.MUL, 1, a=maximum, b=self.constant("activation_step"), d=Scalar(pad["scale"]))
-        inverse = Scalar(pad["inverse"])
-        a.vector(Function.RECIPROCAL, 1, a=Scalar(pad["scale"]), d=inverse)
-        a.vector(
-            Function.MUL,
-            n,
-            a=source,
-            b=inverse,
-            d=Vector(pad["xq"]),
-            d_type=self.plan.activation_data_type,
-            signal=self.semaphore["ACTIVATIONS"],
-        )
-
-    def step_of(self, maximum, n, constant="activation_step"):
-        """steps = maximum * constant, inverse = 1 / steps for n rows; returns both operands.
-
-        A row of zeros has step 0 and inverse infinity; 0 * infinity is NaN, which converts to the integer 0.
-        """
-        a, pad = self.a, self.pad
-        steps, inverse = (Scalar(pad[name]) if n == 1 else Vector(pad[name]) for name in ("steps", "inverse"))
-        a.vector(Function.MUL, n, a=maximum, b=self.constant(constant), d=steps)
-        a.vector(Function.RECIPROCAL, n, a=steps, d=inverse)
-        return steps, inverse
+        self.quantize_rows(self.pad[name], n, maximum)
 
     def _feed_forward(self):
-        """o = w2 @ (silu(w1 @ x) * (w3 @ x)), silu(g) = g / (1 + exp(-g))."""
-        a, s, pad, hidden = self.a, self.semaphore, self.pad, self.plan.hidden
-        own = self.plan.own("gate")
-        gate, up, sigmoid = Vector(own), Vector(pad["up"]), Vector(pad["sigmoid"])
-        self.project("w1", own, wait=s["ACTIVATIONS"])
-        self.project("w3", pad["up"])
-        a.vector(Function.EXPM, hidden, a=Vector(own, negate=True), d=sigmoid, wait=s["PRODUCTS"])
-        a.vector(Function.ADD, hidden, a=sigmoid, b=self.constant("one"), d=sigmoid)
-        a.vector(Function.RECIPROCAL, hidden, a=sigmoid, d=sigmoid)
-        a.vector(Function.MUL, hidden, a=gate, b=sigmoid, d=gate)
-        maximum = Scalar(pad["maxima"])
-        alone = self.plan.chips == 1
-        a.vector(
-            Function.MUL,
-            hidden,
-            a=gate,
-            b=up,
-            d=gate,
-            reduce=(Reduction.ABSMAX, maximum.base) if alone else None,
-            wait=s["PRODUCTS"],
-            signal=0 if alone else s["SLICE"],
-        )
-        if alone:
-            self.quantize_row(gate, hidden, maximum)
+        """o = w2 @ (silu(w1 @ x) * (w3 @ x))."""
+        s, pad = self.semaphore, self.pad
+        gate, up, maximum = self.plan.own("gate"), pad["up"], pad["maxima"]
+        self.project("w1", gate, wait=s["ACTIVATIONS"])
+        self.project("w3", up)
+        if self.plan.chips == 1:
+            self.silu_times(gate, up, pad["sigmoid"], reduce=(Reduction.ABSMAX, maximum))
+            self.quantize_rows(gate, self.plan.hidden, maximum)
         else:
+            self.silu_times(gate, up, pad["sigmoid"], signal=s["SLICE"])
             self.gather_and_quantize("gate", self.model.hidden_dim, maximum)
         self._project_and_gather("w2")
 
@@ -444,7 +309,7 @@ class LlamaProgram:
         with a.temporary("other") as other:
             self._other_norms(other)
             a.load(norm, other, self._norm_bytes, wait=s["ATTENDED"])
-        self.attention.load_pages(slot)
+        self.attention.load_current_pages(slot)
         a.nop(Engine.LOADS, signal=s["LAYER"])
 
     # End of a position

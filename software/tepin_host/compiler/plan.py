@@ -15,6 +15,11 @@ A key page is the weight stream of a [head_dim][64] matrix, so inserting a token
 a [64][head_dim] matrix without scales, so inserting a token changes one row.
 
 On several chips each has a plan of its own, for its part of the model (`shard.py`).
+
+With several rows (`batch.py`), there is a cache for each of as many slots, and the requests lie behind them:
+
+    cache       per slot, each as above
+    requests    number of lines; then for each its request, one behind the other, as far as memory goes
 """
 
 import struct
@@ -25,27 +30,18 @@ import numpy as np
 
 from tepin.config import ChipConfig
 from tepin.isa import ActivationType, DataType
-from tepin_host.compiler.allocate import MemoryMap, ScratchpadMap
+from tepin_host.compiler.allocate import MemoryMap
+from tepin_host.compiler.buffers import batch_buffers, place, single_buffers
+from tepin_host.compiler.conventions import BLOCK, CONSTANTS, MOST_TOKENS, PROMPT_OFFSET
 from tepin_host.compiler.shard import Shard
 from tepin_host.errors import UserError
 from tepin_host.layout import stream_size, table_stride, useful_bytes, weight_type
 from tepin_host.models import ModelConfig
 
-__all__ = ["BLOCK", "CONSTANTS", "MATRICES", "REQUEST_HEADER", "Plan"]
-
-BLOCK = 64
-"""Tokens of a KV page; attention goes on in blocks of this many."""
+__all__ = ["MATRICES", "Plan"]
 
 MATRICES = ("wk", "wv", "wq", "wo", "w1", "w3", "w2")
 """Matrices of a layer in the order in which the program consumes them."""
-
-REQUEST_HEADER = ("prompt_length", "positions", "seed", "inverse_temperature", "stop0", "stop1", "start")
-"""32-bit words at the start of the request region; the prompt's tokens follow at byte 64."""
-
-PROMPT_OFFSET = 64
-
-CONSTANTS = ("zero", "one", "log2e", "activation_step", "query_step", "cache_step", "inverse_dim", "epsilon")
-"""float32 words at the start of the constants region."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,8 @@ class Plan:
         Most logits that are in the scratchpad at a time; a larger vocabulary goes through it chunk by chunk.
     rank, chips, topology : int, int, str
         Which chip of how many this is for, and how they are wired, as of `Shard`.
+    rows : int
+        Tokens that pass through the network at once; with more than one, it is the plan of a batch.
     """
 
     model: ModelConfig
@@ -72,6 +70,7 @@ class Plan:
     rank: int = 0
     chips: int = 1
     topology: str = "ring"
+    rows: int = 1
 
     def __post_init__(self):
         if self.chunk < 1:
@@ -84,6 +83,17 @@ class Plan:
             raise UserError(
                 f"{self.group} query heads share a KV head, but this configuration multiplies at most "
                 f"accumulator_rows={self.config.accumulator_rows} rows at a time"
+            )
+        if not 1 <= self.rows <= self.config.accumulator_rows:
+            raise UserError(
+                f"this configuration multiplies 1 to accumulator_rows={self.config.accumulator_rows} rows at a time, "
+                f"not {self.rows}"
+            )
+        if self.rows > 1 and self.chips > 1:
+            raise UserError("a batch runs on one chip; several chips run one text at a time")
+        if self.rows > 1 and self.model.vocab_size >= MOST_TOKENS:
+            raise UserError(
+                f"a batch takes models of less than {MOST_TOKENS:,} tokens, not {self.model.vocab_size:,}"
             )
         if self.chips > 1 and self.shard.network.links > self.config.links:
             raise UserError(
@@ -176,8 +186,8 @@ class Plan:
     @cached_property
     def chunks(self):
         """The chip's chunks of the classifier as (first token id, tokens)."""
-        own = self.shard.tokens
-        return [(start, min(self.chunk, own.end - start)) for start in range(own.start, own.end, self.chunk)]
+        own, most = self.shard.tokens, max(1, self.chunk // self.rows)
+        return [(start, min(most, own.end - start)) for start in range(own.start, own.end, most)]
 
     @property
     def classifier_bytes(self):
@@ -223,6 +233,11 @@ class Plan:
     def cache_block_bytes(self):
         return self.cache_layer_bytes * self.model.n_layers
 
+    @property
+    def slot_bytes(self):
+        """All blocks of one text."""
+        return -(-self.model.max_seq_len // BLOCK) * self.cache_block_bytes
+
     # Addresses
 
     @cached_property
@@ -230,13 +245,16 @@ class Plan:
         """The memory map."""
         m = self.model
         memory = MemoryMap(max(64, self.config.fifo_word_bytes))
-        memory.add("request", PROMPT_OFFSET + 4 * m.max_seq_len)
+        if self.rows == 1:
+            memory.add("request", PROMPT_OFFSET + 4 * m.max_seq_len)
         memory.add("constants", self.constants_bytes)
         memory.add("rotary", m.max_seq_len * m.head_dim * 4)
         memory.add("embedding", self.shard.tokens.count * table_stride(m.dim))
         memory.add("norms", m.n_layers * 2 * m.dim * 4)
         memory.add("weights", m.n_layers * self.offsets["end"] + self.classifier_bytes)
-        memory.add("cache", -(-m.max_seq_len // BLOCK) * self.cache_block_bytes)
+        memory.add("cache", self.rows * self.slot_bytes)
+        if self.rows > 1:
+            memory.add("requests", PROMPT_OFFSET)
         if memory.size > 1 << 32:
             raise UserError(
                 f"the model needs {memory.size:,} bytes of memory; the chip addresses 4,294,967,296"
@@ -255,62 +273,8 @@ class Plan:
     @cached_property
     def scratchpad(self):
         """Addresses of the working buffers in the scratchpad, by name."""
-        m, config = self.model, self.config
-        pad = ScratchpadMap(config.scratchpad_bytes, config.scratchpad_banks)
-        heads, kv_heads, dim, hidden = self.heads, self.kv_heads, m.dim, self.hidden
-        sizes = {
-            # name: (bytes, preferred bank); pages apart from each other, first operands apart from second ones
-            "key_pages": (kv_heads * self.key_page_bytes, 0),
-            "value_pages": (kv_heads * self.value_page_bytes, 1),
-            "value_scales": (kv_heads * BLOCK * 4, 1),
-            "block_value_scales": (kv_heads * BLOCK * 4, 1),
-            "scores": (heads * BLOCK * 4, 2),
-            "probabilities": (heads * BLOCK * 4, 3),
-            "probabilities_q": (heads * self.row_bytes(BLOCK), 3),
-            "x": (4 * dim, 2),
-            "norms": (2 * 2 * dim * 4, 3),
-            "u": (4 * dim, 2),
-            "xq": (self.row_bytes(max(dim, m.hidden_dim)), 3),
-            "embedding": (self.chips * table_stride(dim), 3),
-            "rotary": (4 * m.head_dim, 3),
-            "k": (4 * kv_heads * m.head_dim, 2),
-            "v": (4 * kv_heads * m.head_dim, 2),
-            "q": (4 * heads * m.head_dim, 2),
-            "rotated": (4 * heads * m.head_dim, 2),
-            "products": (4 * heads * m.head_dim // 2, 3),
-            "qq": (heads * self.row_bytes(m.head_dim), 3),
-            "attention": (4 * dim, 2),
-            "block_attention": (4 * heads * m.head_dim, 3),
-            "o": (4 * dim, 3),
-            "gate": (4 * m.hidden_dim, 2),
-            "up": (4 * hidden, 3),
-            "sigmoid": (4 * hidden, 3),
-            "logits": (4 * max(tokens for _, tokens in self.chunks), 2),
-            "noise": (4 * max(tokens for _, tokens in self.chunks), 3),
-            "constants": (self.constants_bytes, 3),
-            "request": (PROMPT_OFFSET, 0),
-            "words": (64, 0),
-            "best": (8 * len(self.chunks) + 8, 2),
-        }
-        for name in (
-            "maxima",
-            "sums",
-            "block_sums",
-            "exponents",
-            "block_exponents",
-            "rescale",
-            "steps",
-            "inverse",
-        ):
-            sizes[name] = (4 * heads, 2)
-        # A row's maximum and scale are there without heads, too.
-        sizes |= {name: (max(4, sizes[name][0]), 2) for name in ("maxima", "steps", "inverse")}
-        sizes |= {"scale": (max(4, 4 * heads), 2), "scalars": (32, 2)}
-        if self.chips > 1:
-            sizes |= {"candidates": (8 * self.chips, 2)}
-        for name, (size, bank) in sizes.items():
-            pad.add(name, size, bank)
-        return {name: region.address for name, region in pad.buffers.items()}
+        buffers = single_buffers(self) if self.rows == 1 else batch_buffers(self)
+        return place(buffers, self.config)
 
     def own(self, name):
         """Scratchpad address of the chip's slot of a buffer that is gathered; of the buffer itself, if there is one chip."""

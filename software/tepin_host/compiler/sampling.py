@@ -39,7 +39,16 @@ class Sampler:
                 self.model.dim, tokens, pad["logits"], wait=self.semaphore["ACTIVATIONS"], observe=True
             )
             last = index == len(chunks) - 1
-            self._best_of_chunk(index, tokens, self.semaphore["CHOSEN" if last else "ACTIVATIONS"])
+            self._best_of_chunk(
+                index,
+                tokens,
+                request=program.request_word,
+                position=pad["words"] + 4,
+                logits=pad["logits"],
+                best=pad["best"] + 8 * index,
+                wait=self.semaphore["PRODUCTS"],
+                signal=self.semaphore["CHOSEN" if last else "ACTIVATIONS"],
+            )
         a.wait(self.semaphore["CHOSEN"])
         start = chunks[0][0]
         if len(chunks) == 1:
@@ -90,37 +99,40 @@ class Sampler:
         a.scalar(ScalarOp.MUL, token, token, 8)
         a.load_word(token, pad["candidates"], token)
 
-    def _best_of_chunk(self, index, tokens, signal):
-        """best[index] = argmax over the chunk, greedy or with noise."""
-        a, pad, s = self.a, self.pad, self.semaphore
-        logits, noise = Vector(pad["logits"]), Vector(pad["noise"])
-        best = (Reduction.ARGMAX, pad["best"] + 8 * index)
+    def _best_of_chunk(self, index, tokens, *, request, position, logits, best, wait=0, signal=0):
+        """best = argmax over the chunk, greedy or with noise.
+
+        `logits`, `best` and the position, whose noise it is, are given by their addresses, and words of the request by a
+        function from their names to addresses.
+        """
+        a, noise, at = self.a, Vector(self.pad["noise"]), request("inverse_temperature")
+        reduce = (Reduction.ARGMAX, best)
         greedy, done = a.label("greedy"), a.label("chosen")
         with a.temporary("temperature") as temperature, a.temporary("none") as none:
-            a.load_word(temperature, self.program.request_word("inverse_temperature"))
+            a.load_word(temperature, at)
             a.move(none, 0)
             a.branch(ScalarOp.BEQ, temperature, none, greedy)
         a.vector(
             Function.RANDOM,
             tokens,
             a=self.program.chunk_start(index),
-            b=Scalar(self.program.request_word("seed")),
-            c=Scalar(pad["words"] + 4),
+            b=Scalar(request("seed")),
+            c=Scalar(position),
             d=noise,
         )
         a.vector(Function.LN, tokens, a=noise, d=noise)
-        a.vector(Function.LN, tokens, a=Vector(pad["noise"], negate=True), d=noise)
+        a.vector(Function.LN, tokens, a=Vector(noise.base, negate=True), d=noise)
         a.vector(
             Function.MADD,
             tokens,
-            a=logits,
-            b=Scalar(self.program.request_word("inverse_temperature")),
-            c=Vector(pad["noise"], negate=True),
-            reduce=best,
-            wait=s["PRODUCTS"],
+            a=Vector(logits),
+            b=Scalar(at),
+            c=Vector(noise.base, negate=True),
+            reduce=reduce,
+            wait=wait,
             signal=signal,
         )
         a.jump(done)
         a.place(greedy)
-        a.vector(Function.COPY, tokens, a=logits, reduce=best, wait=s["PRODUCTS"], signal=signal)
+        a.vector(Function.COPY, tokens, a=Vector(logits), reduce=reduce, wait=wait, signal=signal)
         a.place(done)

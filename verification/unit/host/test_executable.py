@@ -10,7 +10,7 @@ import pytest
 
 from tepin.isa import ISA_VERSION
 from tepin_host.compiler import Executable, Request, compile_model
-from tepin_host.compiler.plan import PROMPT_OFFSET
+from tepin_host.compiler.conventions import PROMPT_OFFSET
 from tepin_host.errors import UserError
 from tepin_testbench.options import seed
 from tepin_testbench.random_model import random_model

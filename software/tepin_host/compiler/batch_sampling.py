@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing the next tokens of a batch, of each row that ends what is known of its text, as `sampling.py` does of one."""
+
+from tepin.isa import Engine, Function, Reduction, ScalarOp
+from tepin_host.assembler import Strided, Vector
+from tepin_host.compiler.conventions import ENDED, LAST, MOST_TOKENS, SLOT_SHIFT
+from tepin_host.compiler.records import ROW, SLOT
+from tepin_host.compiler.sampling import Sampler
+
+__all__ = ["BatchSampler"]
+
+
+class BatchSampler(Sampler):
+    """Writes final norm, classifier and choice of tokens into a `BatchProgram`."""
+
+    def emit(self):
+        """Choose and push `count` tokens; note them, or the end of the text, in the records of the slots."""
+        self._gather_rows()
+        self._choose()
+        self._push()
+
+    def _gather_rows(self):
+        """Move the rows to choose from to the front of x; list their slots in `samplers`."""
+        a, pad, dim = self.a, self.pad, self.model.dim
+        with (
+            a.temporary("row") as row,
+            a.temporary("source") as source,
+            a.temporary("target") as target,
+            a.temporary("slot") as slot,
+            a.temporary("none") as none,
+            a.temporary("index") as index,
+        ):
+            for register, value in ((row, pad["row_table"]), (source, 0), (target, 0), (none, 0), (index, 0)):
+                a.move(register, value)
+            start, skip = a.label("row"), a.label("skip")
+            a.place(start)
+            ROW.load(a, slot, row, "slot")
+            a.branch(ScalarOp.BEQ, slot, none, skip)
+            a.store_word(slot, pad["samplers"], index)
+            a.scalar(ScalarOp.ADD, index, index, 4)
+            with a.unless(ScalarOp.BEQ, source, target):
+                a.vector(Function.COPY, dim, a=Vector(source + pad["x"]), d=Vector(target + pad["x"]))
+            a.scalar(ScalarOp.ADD, target, target, 4 * dim)
+            a.place(skip)
+            a.scalar(ScalarOp.ADD, source, source, 4 * dim)
+            ROW.load(a, row, row, "next")
+            a.branch(ScalarOp.BNE, row, none, start)
+
+    def _choose(self):
+        """best[chunk][row] of all chunks; behind them, if there are several chunks, which of them has the best."""
+        a, pad, program, s, chunks = self.a, self.pad, self.program, self.semaphore, self.plan.chunks
+        each = 8 * self.plan.rows
+        program.norm_and_quantize(program.final_norm)
+        for index, (_, tokens) in enumerate(chunks):
+            program.matmul(self.model.dim, tokens, pad["logits"], wait=s["ACTIVATIONS"], observe=True)
+            a.nop(Engine.VECTOR, wait=s["PRODUCTS"])
+            with a.temporary("logits") as logits, a.temporary("at") as at, a.temporary("slot") as slot:
+                a.move(logits, pad["logits"])
+
+                def best(index=index, tokens=tokens, logits=logits, at=at, slot=slot):
+                    a.scalar(ScalarOp.MUL, slot, at, 4)
+                    a.load_word(slot, pad["samplers"], slot)
+                    a.scalar(ScalarOp.MUL, at, at, 8)
+                    self._best_of_chunk(
+                        index,
+                        tokens,
+                        request=lambda name: slot + SLOT.at(name),
+                        position=slot + SLOT.at("start"),
+                        logits=logits,
+                        best=at + (pad["best"] + index * each),
+                    )
+                    a.scalar(ScalarOp.ADD, logits, logits, 4 * tokens)
+
+                self._each_sample(at, best)
+            if index < len(chunks) - 1:
+                a.nop(Engine.VECTOR, signal=s["ACTIVATIONS"])
+        if len(chunks) > 1:
+            with a.temporary("at") as at:
+
+                def best_of_all():
+                    a.scalar(ScalarOp.MUL, at, at, 8)
+                    a.vector(
+                        Function.COPY,
+                        len(chunks),
+                        a=Strided(at + (pad["best"] + 4), stride=each),
+                        reduce=(Reduction.ARGMAX, at + (pad["best"] + len(chunks) * each)),
+                    )
+
+                self._each_sample(at, best_of_all)
+        a.nop(Engine.VECTOR, signal=s["DONE"])
+        a.wait(s["DONE"])
+
+    def _each_sample(self, at, body):
+        """`body()` for each row, of which the register `at` then is the number; it may change the register."""
+        a = self.a
+        with a.temporary("sample") as sample:
+            a.move(sample, 0)
+            start = a.label("sample")
+            a.place(start)
+            a.move(at, sample)
+            body()
+            a.scalar(ScalarOp.ADD, sample, sample, 1)
+            a.branch(ScalarOp.BNE, sample, self.program.count, start)
+
+    def _push(self):
+        a, pad = self.a, self.pad
+        with (
+            a.temporary("at") as at,
+            a.temporary("slot") as slot,
+            a.temporary("token") as token,
+            a.temporary("word") as word,
+            a.temporary("other") as other,
+        ):
+
+            def push():
+                stop, end, done = (a.label(name) for name in ("stop", "end", "chosen"))
+                a.scalar(ScalarOp.MUL, word, at, 4)
+                a.load_word(slot, pad["samplers"], word)
+                self._token(token, at, word, other)
+                for name in ("stop0", "stop1"):
+                    SLOT.load(a, other, slot, name)
+                    a.branch(ScalarOp.BEQ, token, other, stop)
+                SLOT.store(a, token, slot, "token")
+                SLOT.load(a, word, slot, "start")
+                SLOT.load(a, other, slot, "positions")
+                a.branch(ScalarOp.BLT, word, other, done)
+                a.jump(end)
+                a.place(stop)
+                a.move(token, MOST_TOKENS)
+                a.move(word, 0)
+                SLOT.store(a, word, slot, "positions")  # The slot is free.
+                a.place(end)
+                a.scalar(ScalarOp.OR, token, token, ENDED)
+                a.place(done)
+                # The last of the step?
+                a.scalar(ScalarOp.ADD, at, at, 1)
+                with a.unless(ScalarOp.BNE, at, self.program.count):
+                    a.scalar(ScalarOp.OR, token, token, LAST)
+                SLOT.load(a, word, slot, "tag")
+                a.scalar(ScalarOp.SHL, word, word, SLOT_SHIFT)
+                a.scalar(ScalarOp.OR, token, token, word)
+                a.push(token)
+
+            self._each_sample(at, push)
+
+    def _token(self, token, at, word, other):
+        """token = what has been chosen from row `at`; an earlier chunk wins a tie, as an earlier token does."""
+        a, pad, chunks = self.a, self.pad, self.plan.chunks
+        each = 8 * self.plan.rows
+        a.scalar(ScalarOp.MUL, word, at, 8)
+        if len(chunks) == 1:
+            a.load_word(token, pad["best"], word)
+            return
+        a.load_word(other, pad["best"] + len(chunks) * each, word)
+        a.scalar(ScalarOp.MUL, token, other, chunks[1][0])
+        a.scalar(ScalarOp.MUL, other, other, each)
+        a.scalar(ScalarOp.ADD, word, word, other)
+        a.load_word(other, pad["best"], word)
+        a.scalar(ScalarOp.ADD, token, token, other)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tokens make up a step of a batch: done by the sequencer, from records in the scratchpad, before each step.
+
+Free slots take the next lines. Every text that is being written has a row. What rows are left, tokens of prompts
+take, in the order of the slots, as many of each as there are; but rows of one slot stay within one block of 64
+positions, so that they share the pages that are being filled, and all full blocks are from earlier steps.
+"""
+
+from tepin.isa import Engine, ScalarOp
+from tepin_host.compiler.conventions import BLOCK, PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.records import ROW, SLOT
+
+__all__ = ["Scheduler"]
+
+
+class Scheduler:
+    """Writes the schedule of a step into a `BatchProgram`."""
+
+    def __init__(self, program):
+        self.program = program
+        self.plan, self.pad = program.plan, program.pad
+        self.a, self.r, self.semaphore = program.a, program.r, program.semaphore
+
+    def emit(self):
+        """count = rows of the step, 0 if all is done; their records, tokens and positions; `samples`, `full_blocks`."""
+        self._join()
+        with self.a.temporary("spare") as spare:
+            self._count_spare_rows(spare)
+            self._fill_rows(spare)
+
+    def _each_slot(self, slot, body):
+        """`body(next)` for each slot that has a text; it may jump to the label `next`."""
+        a = self.a
+        start, following, done = a.label("slot"), a.label("next_slot"), a.label("slots_done")
+        a.move(slot, self.pad["slot_table"])
+        a.place(start)
+        body(following)
+        a.place(following)
+        a.scalar(ScalarOp.ADD, slot, slot, SLOT.size)
+        with a.temporary("end") as end:
+            a.move(end, self.pad["slot_table"] + self.plan.rows * SLOT.size)
+            a.branch(ScalarOp.BNE, slot, end, start)
+        a.place(done)
+
+    def _unless_busy(self, slot, position, positions, label, *, busy):
+        """Go to the label if the slot is busy, or if it is not; `position` and `positions` are loaded."""
+        SLOT.load(self.a, position, slot, "start")
+        SLOT.load(self.a, positions, slot, "positions")
+        self.a.branch(ScalarOp.BLT if busy else ScalarOp.BGE, position, positions, label)
+
+    def _join(self):
+        """Give free slots the next lines."""
+        a, program = self.a, self.program
+        done = a.label("joined")
+        with (
+            a.temporary("slot") as slot,
+            a.temporary("lines") as lines,
+            a.temporary("line") as line,
+            a.temporary("one") as one,
+            a.temporary("two") as two,
+        ):
+            a.load_word(lines, program.word("lines"))
+            a.move(one, 0)
+            a.branch(ScalarOp.BEQ, lines, one, done)
+            a.load_word(line, program.word("line"))
+
+            def join(following):
+                self._unless_busy(slot, one, two, following, busy=True)
+                a.move(one, 0)
+                a.branch(ScalarOp.BEQ, lines, one, following)
+                a.load(line, slot, 4 * len(REQUEST_HEADER), signal=self.semaphore["DONE"])
+                a.wait(self.semaphore["DONE"])
+                a.scalar(ScalarOp.ADD, line, line, PROMPT_OFFSET)
+                SLOT.store(a, line, slot, "prompt")
+                SLOT.load(a, one, slot, "prompt_length")
+                # The next line begins at a multiple of PROMPT_OFFSET.
+                a.scalar(ScalarOp.MUL, one, one, 4)
+                a.scalar(ScalarOp.ADD, one, one, PROMPT_OFFSET - 1)
+                a.scalar(ScalarOp.AND, one, one, -PROMPT_OFFSET)
+                a.scalar(ScalarOp.ADD, line, line, one)
+                a.scalar(ScalarOp.SUB, lines, lines, 1)
+
+            self._each_slot(slot, join)
+            a.store_word(lines, program.word("lines"))
+            a.store_word(line, program.word("line"))
+        a.place(done)
+
+    def _count_spare_rows(self, spare):
+        """spare = rows less the texts that are being written."""
+        a = self.a
+        with a.temporary("slot") as slot, a.temporary("position") as position, a.temporary("bound") as bound:
+            a.move(spare, self.plan.rows)
+
+            def count(following):
+                self._unless_busy(slot, position, bound, following, busy=False)
+                SLOT.load(a, bound, slot, "prompt_length")
+                a.branch(ScalarOp.BLT, position, bound, following)
+                a.scalar(ScalarOp.SUB, spare, spare, 1)
+
+            self._each_slot(slot, count)
+
+    def _fill_rows(self, spare):
+        a, pad, program, count = self.a, self.pad, self.program, self.r["count"]
+        a.move(count, 0)
+        with (
+            a.temporary("slot") as slot,
+            a.temporary("position") as position,
+            a.temporary("bound") as bound,
+            a.temporary("taken") as taken,
+            a.temporary("row") as row,
+            a.temporary("one") as one,
+        ):
+            a.store_word(count, program.word("samples"))
+            a.store_word(count, program.word("full_blocks"))
+            a.move(row, pad["row_table"])
+
+            def fill(following):
+                self._unless_busy(slot, position, bound, following, busy=False)
+                SLOT.load(a, bound, slot, "prompt_length")
+                writing, taking = a.label("writing"), a.label("taking")
+                a.branch(ScalarOp.BGE, position, bound, writing)
+                self._take_prompt(slot, position, bound, taken, spare, one, following)
+                a.jump(taking)
+                a.place(writing)
+                a.move(taken, 1)
+                SLOT.load(a, one, slot, "token")
+                with a.temporary("at") as at:
+                    a.scalar(ScalarOp.MUL, at, count, 4)
+                    a.store_word(one, pad["tokens"], at)
+                a.place(taking)
+                self._write_rows(slot, position, taken, row, one)
+                SLOT.store(a, position, slot, "start")
+                SLOT.load(a, bound, slot, "prompt_length")
+                a.branch(ScalarOp.BLT, position, bound, following)
+                ROW.store(a, slot, row, "slot")
+                a.load_word(one, program.word("samples"))
+                a.scalar(ScalarOp.ADD, one, one, 1)
+                a.store_word(one, program.word("samples"))
+
+            # `row` is the last row written, or where the first one will be.
+            self._each_slot(slot, fill)
+            a.move(one, 0)
+            ROW.store(a, one, row, "next")
+        a.nop(Engine.LOADS, signal=self.semaphore["DONE"])
+        a.wait(self.semaphore["DONE"])
+
+    def _take_prompt(self, slot, position, bound, taken, spare, one, none):
+        """taken = tokens of the prompt in this step; they are loaded. Go to the label `none` if there are none."""
+        a = self.a
+        a.scalar(ScalarOp.SUB, taken, bound, position)
+        a.scalar(ScalarOp.MIN, taken, taken, spare)
+        a.scalar(ScalarOp.AND, one, position, BLOCK - 1)
+        a.scalar(ScalarOp.SUB, one, one, BLOCK)
+        with a.temporary("zero_") as zero:
+            a.move(zero, 0)
+            a.scalar(ScalarOp.SUB, one, zero, one)
+            a.scalar(ScalarOp.MIN, taken, taken, one)
+            a.branch(ScalarOp.BEQ, taken, zero, none)
+        a.scalar(ScalarOp.SUB, spare, spare, taken)
+        with a.temporary("at") as at, a.temporary("length") as length:
+            SLOT.load(a, one, slot, "prompt")
+            a.scalar(ScalarOp.MUL, at, position, 4)
+            a.scalar(ScalarOp.ADD, one, one, at)
+            a.scalar(ScalarOp.MUL, at, self.r["count"], 4)
+            a.scalar(ScalarOp.MUL, length, taken, 4)
+            a.load(one, at + self.pad["tokens"], length)
+
+    def _write_rows(self, slot, position, taken, row, one):
+        """Records and positions of the rows that a slot takes; `row` is the last one written so far, and then of these."""
+        a, pad, plan, count = self.a, self.pad, self.plan, self.r["count"]
+        with a.temporary("group") as group, a.temporary("page") as page:
+            SLOT.load(a, one, slot, "cache")
+            a.scalar(ScalarOp.SHR, page, position, 6)
+            full = a.label("no_full_block")
+            a.move(group, 0)
+            a.branch(ScalarOp.BEQ, page, group, full)
+            a.store_word(page, self.program.word("full_blocks"))
+            a.place(full)
+            a.scalar(ScalarOp.MUL, page, page, plan.cache_block_bytes)
+            a.scalar(ScalarOp.ADD, page, page, one)
+            a.move(group, taken)
+            start = a.label("row")
+            a.place(start)
+            with a.temporary("at") as at:
+                # Behind the row before, if there is one.
+                a.move(at, 0)
+                with a.unless(ScalarOp.BEQ, count, at):
+                    a.scalar(ScalarOp.ADD, at, row, ROW.size)
+                    ROW.store(a, at, row, "next")
+                    a.move(row, at)
+                a.scalar(ScalarOp.MUL, at, count, 4)
+                a.store_word(position, pad["positions"], at)
+                a.move(at, 0)
+                ROW.store(a, at, row, "slot")
+                ROW.store(a, at, row, "last")
+                ROW.store(a, group, row, "group")
+                a.move(group, 0)
+                ROW.store(a, page, row, "page")
+                ROW.store(a, one, row, "first_page")
+                a.scalar(ScalarOp.AND, at, position, BLOCK - 1)
+                ROW.store(a, at, row, "within")
+            a.scalar(ScalarOp.ADD, position, position, 1)
+            a.scalar(ScalarOp.ADD, count, count, 1)
+            a.scalar(ScalarOp.SUB, taken, taken, 1)
+            a.branch(ScalarOp.BNE, taken, group, start)
+            a.move(group, 1)
+            ROW.store(a, group, row, "last")
