@@ -83,7 +83,9 @@ class Strided(_Walk):
 
 
 class Assembler:
-    """A program in the making."""
+    """A program in the making. `zero` is the register that always reads as zero."""
+
+    zero = Register(0)
 
     def __init__(self):
         self._instructions = []

@@ -5,6 +5,7 @@ Every step takes `at`, the scratchpad addresses of its operands by name: numbers
 that the same step serves one token at a fixed place and each of many. Heads are rows of vector commands.
 """
 
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 
 from tepin.isa import DataType, Engine, Function, Reduction, ScalarOp
@@ -28,6 +29,9 @@ class Indirect:
 
 class AttentionParts:
     """Writes steps of attention into a `RowProgram`."""
+
+    most_unrolled = 1
+    """Most products with pages, of a KV head each, that are commands of their own instead of those of a loop."""
 
     def __init__(self, program):
         self.program = program
@@ -312,28 +316,32 @@ class AttentionParts:
         a, s = self.a, self.semaphore
         if wait_first:
             a.nop(Engine.MATMUL, wait=s["ACTIVATIONS"])
-        with (
-            a.temporary("heads") as heads,
-            a.temporary("activations") as activations,
-            a.temporary("output") as output,
-            a.temporary("scale") as scale,
-        ):
-            registers = {"activations": activations, "output": output, "scale": scale}
-            a.move(heads, self.plan.kv_heads)
+        if pages is not None:
+            steps = steps | {"scratch_weights": (pages, page_bytes)}
+        heads = self.plan.kv_heads
+        unroll = max(count for count in range(1, self.most_unrolled + 1) if heads % count == 0)
+        with a.temporary("heads") as count, ExitStack() as stack:
+            registers = {
+                name: address if address is pages else stack.enter_context(a.temporary(name))
+                for name, (address, _) in steps.items()
+            }
+            loops = unroll < heads or self.most_unrolled == 1
+            if loops:
+                a.move(count, heads // unroll)
             for name, register in registers.items():
-                self._set(register, steps[name][0])
-            with a.loop(heads):
-                a.matmul(
-                    m=self.plan.group,
-                    scratch_weights=pages,
-                    activation_type=self.plan.activation_type,
-                    **registers,
-                    **job,
-                )
+                if register is not pages:
+                    self._set(register, steps[name][0])
+            with a.loop(count) if loops else nullcontext():
+                for head in range(unroll):
+                    a.matmul(
+                        m=self.plan.group,
+                        activation_type=self.plan.activation_type,
+                        **{name: register + head * steps[name][1] for name, register in registers.items()},
+                        **job,
+                    )
                 for name, register in registers.items():
-                    a.scalar(ScalarOp.ADD, register, register, steps[name][1])
-                if pages is not None:
-                    a.scalar(ScalarOp.ADD, pages, pages, page_bytes)
+                    if loops or register is pages:  # pages are left behind those of the last head
+                        a.scalar(ScalarOp.ADD, register, register, unroll * steps[name][1])
         if signal_last:
             a.nop(Engine.MATMUL, signal=s[signal_last])
 

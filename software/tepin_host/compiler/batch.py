@@ -101,10 +101,9 @@ class BatchProgram(RowProgram):
         """Context of what is left out if there are full blocks in this step (BNE), or if there are none (BEQ)."""
         a = self.a
         skip = a.label("full_blocks")
-        with a.temporary("blocks") as blocks, a.temporary("none") as none:
+        with a.temporary("blocks") as blocks:
             a.load_word(blocks, self.word("full_blocks"))
-            a.move(none, 0)
-            a.branch(op, blocks, none, skip)
+            a.branch(op, blocks, a.zero, skip)
         yield
         a.place(skip)
 
@@ -116,9 +115,7 @@ class BatchProgram(RowProgram):
         step, layer, done = a.label("step"), a.label("layer"), a.label("done")
         a.place(step)
         self.scheduler.emit()
-        with a.temporary("none") as none:
-            a.move(none, 0)
-            a.branch(ScalarOp.BEQ, r["count"], none, done)
+        a.branch(ScalarOp.BEQ, r["count"], a.zero, done)
         a.move(r["layer"], 0)
         self._embed()
         a.place(layer)
@@ -128,10 +125,8 @@ class BatchProgram(RowProgram):
             a.move(end, self.layer_end)
             a.branch(ScalarOp.BNE, r["layer"], end, layer)
         quiet = a.label("quiet")
-        with a.temporary("none") as none:
-            a.load_word(r["count"], self.word("samples"))
-            a.move(none, 0)
-            a.branch(ScalarOp.BEQ, r["count"], none, quiet)
+        a.load_word(r["count"], self.word("samples"))
+        a.branch(ScalarOp.BEQ, r["count"], a.zero, quiet)
         self.sampler.emit()
         a.jump(step)
         a.place(quiet)
@@ -299,10 +294,9 @@ class BatchProgram(RowProgram):
             a.jump(done)
             a.place(last)
             a.weights(weights + first, end - first)
-            with a.temporary("samples") as samples, a.temporary("none") as none:
+            with a.temporary("samples") as samples:
                 a.load_word(samples, self.word("samples"))
-                a.move(none, 0)
-                with a.unless(ScalarOp.BEQ, samples, none):
+                with a.unless(ScalarOp.BEQ, samples, a.zero):
                     a.weights(weights + end, plan.classifier_bytes)
             a.move(weights, self.address("weights"))
             a.weights(weights, first)

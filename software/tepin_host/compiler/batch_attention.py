@@ -31,6 +31,8 @@ __all__ = ["BatchAttention"]
 class BatchAttention(AttentionParts):
     """Writes attention into a `BatchProgram`."""
 
+    most_unrolled = 8
+
     def emit(self):
         """From k, v and q of the projections to the quantised attention output in `xq`."""
         self._all_rows()
@@ -80,9 +82,8 @@ class BatchAttention(AttentionParts):
         a, pad, word = self.a, self.pad, self.program.word
         start = a.label("job")
         with a.temporary("job_row") as row, a.temporary("job_page") as page, a.temporary("job") as job:
-            a.move(row, 0)
             for name in ("row2", "row3"):
-                a.store_word(row, word(name))
+                a.store_word(a.zero, word(name))
             a.move(row, pad["row_table"])
             a.move(page, 0)
             a.move(job, pad["job_table"])
@@ -107,9 +108,7 @@ class BatchAttention(AttentionParts):
     def _unless_zero(self, register):
         a = self.a
         skip = a.label("none")
-        with a.temporary("none") as none:
-            a.move(none, 0)
-            a.branch(ScalarOp.BEQ, register, none, skip)
+        a.branch(ScalarOp.BEQ, register, a.zero, skip)
         yield
         a.place(skip)
 
@@ -132,9 +131,8 @@ class BatchAttention(AttentionParts):
             with self._unless_zero(row):
                 ROW.load(a, two, row, "page")
                 a.scalar(ScalarOp.ADD, two, two, self.program.r["layer"])
-                a.move(one, 0)
                 first = a.label("first_block")
-                a.branch(ScalarOp.BEQ, page, one, first)
+                a.branch(ScalarOp.BEQ, page, a.zero, first)
                 a.scalar(ScalarOp.ADD, page, page, plan.cache_block_bytes)
                 a.jump(following)
                 a.place(first)
@@ -149,8 +147,7 @@ class BatchAttention(AttentionParts):
             a.load_word(two, word("row3"))
             a.scalar(ScalarOp.OR, one, one, two)
             a.scalar(ScalarOp.OR, one, one, row)
-            a.move(two, 0)
-            a.branch(ScalarOp.BNE, one, two, start)
+            a.branch(ScalarOp.BNE, one, a.zero, start)
 
     # First stage: keys, scores
 
@@ -162,9 +159,7 @@ class BatchAttention(AttentionParts):
             "scale": Indirect(row, ROW.at("numbers"), self.pad["query_scale"]),
             "scores": Indirect(job, JOB.at("scores"), self.pad["scores"]),
         }
-        with a.temporary("none") as none:
-            a.move(none, 0)
-            a.branch(ScalarOp.BNE, page, none, full)
+        a.branch(ScalarOp.BNE, page, a.zero, full)
         a.nop(Engine.LOADS, wait=s["SCALES_FREE"])
         with a.temporary("group") as group:
             ROW.load(a, group, row, "group")
@@ -266,9 +261,7 @@ class BatchAttention(AttentionParts):
         a.scalar(ScalarOp.MUL, group, group, ROW.size)
         a.scalar(ScalarOp.ADD, group, group, row)
         ROW.load(a, group, group, "next")
-        with a.temporary("none") as none:
-            a.move(none, 0)
-            a.branch(ScalarOp.BEQ, group, none, wrap)
+        a.branch(ScalarOp.BEQ, group, a.zero, wrap)
         load(group, row)
         a.jump(done)
         a.place(wrap)
@@ -314,10 +307,9 @@ class BatchAttention(AttentionParts):
     def _second_stage(self, row, job):
         a, pad, s, plan = self.a, self.pad, self.semaphore, self.plan
         full, done = a.label("full"), a.label("weighted")
-        with a.temporary("page2") as page, a.temporary("none") as none:
+        with a.temporary("page2") as page:
             a.load_word(page, self.program.word("page2"))
-            a.move(none, 0)
-            a.branch(ScalarOp.BNE, page, none, full)
+            a.branch(ScalarOp.BNE, page, a.zero, full)
         weighted = {
             "probabilities_q": Indirect(job, JOB.at("probabilities_q"), pad["probabilities_q"]),
             "steps": Indirect(job, JOB.at("numbers"), pad["steps"]),
@@ -401,10 +393,9 @@ class BatchAttention(AttentionParts):
     def _third_stage(self, row, job):
         a, pad, s = self.a, self.pad, self.semaphore
         full, done = a.label("full"), a.label("added")
-        with a.temporary("page3") as page, a.temporary("none") as none:
+        with a.temporary("page3") as page:
             a.load_word(page, self.program.word("page3"))
-            a.move(none, 0)
-            a.branch(ScalarOp.BNE, page, none, full)
+            a.branch(ScalarOp.BNE, page, a.zero, full)
         a.nop(Engine.VECTOR, wait=s["WEIGHTED"])
         a.jump(done)
         a.place(full)

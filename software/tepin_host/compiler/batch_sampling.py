@@ -27,15 +27,14 @@ class BatchSampler(Sampler):
             a.temporary("source") as source,
             a.temporary("target") as target,
             a.temporary("slot") as slot,
-            a.temporary("none") as none,
             a.temporary("index") as index,
         ):
-            for register, value in ((row, pad["row_table"]), (source, 0), (target, 0), (none, 0), (index, 0)):
+            for register, value in ((row, pad["row_table"]), (source, 0), (target, 0), (index, 0)):
                 a.move(register, value)
             start, skip = a.label("row"), a.label("skip")
             a.place(start)
             ROW.load(a, slot, row, "slot")
-            a.branch(ScalarOp.BEQ, slot, none, skip)
+            a.branch(ScalarOp.BEQ, slot, a.zero, skip)
             a.store_word(slot, pad["samplers"], index)
             a.scalar(ScalarOp.ADD, index, index, 4)
             with a.unless(ScalarOp.BEQ, source, target):
@@ -44,7 +43,7 @@ class BatchSampler(Sampler):
             a.place(skip)
             a.scalar(ScalarOp.ADD, source, source, 4 * dim)
             ROW.load(a, row, row, "next")
-            a.branch(ScalarOp.BNE, row, none, start)
+            a.branch(ScalarOp.BNE, row, a.zero, start)
 
     def _choose(self):
         """best[chunk][row] of all chunks; behind them, if there are several chunks, which of them has the best."""
@@ -127,8 +126,7 @@ class BatchSampler(Sampler):
                 a.jump(end)
                 a.place(stop)
                 a.move(token, MOST_TOKENS)
-                a.move(word, 0)
-                SLOT.store(a, word, slot, "positions")  # The slot is free.
+                SLOT.store(a, a.zero, slot, "positions")  # The slot is free.
                 a.place(end)
                 a.scalar(ScalarOp.OR, token, token, ENDED)
                 a.place(done)

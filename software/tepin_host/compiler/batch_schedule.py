@@ -60,14 +60,12 @@ class Scheduler:
             a.temporary("two") as two,
         ):
             a.load_word(lines, program.word("lines"))
-            a.move(one, 0)
-            a.branch(ScalarOp.BEQ, lines, one, done)
+            a.branch(ScalarOp.BEQ, lines, a.zero, done)
             a.load_word(line, program.word("line"))
 
             def join(following):
                 self._unless_busy(slot, one, two, following, busy=True)
-                a.move(one, 0)
-                a.branch(ScalarOp.BEQ, lines, one, following)
+                a.branch(ScalarOp.BEQ, lines, a.zero, following)
                 a.load(line, slot, 4 * len(REQUEST_HEADER), signal=self.semaphore["DONE"])
                 a.wait(self.semaphore["DONE"])
                 a.scalar(ScalarOp.ADD, line, line, PROMPT_OFFSET)
@@ -110,8 +108,8 @@ class Scheduler:
             a.temporary("row") as row,
             a.temporary("one") as one,
         ):
-            a.store_word(count, program.word("samples"))
-            a.store_word(count, program.word("full_blocks"))
+            for name in ("samples", "full_blocks"):
+                a.store_word(a.zero, program.word(name))
             a.move(row, pad["row_table"])
 
             def fill(following):
@@ -139,8 +137,7 @@ class Scheduler:
 
             # `row` is the last row written, or where the first one will be.
             self._each_slot(slot, fill)
-            a.move(one, 0)
-            ROW.store(a, one, row, "next")
+            ROW.store(a, a.zero, row, "next")
         a.nop(Engine.LOADS, signal=self.semaphore["DONE"])
         a.wait(self.semaphore["DONE"])
 
@@ -151,11 +148,9 @@ class Scheduler:
         a.scalar(ScalarOp.MIN, taken, taken, spare)
         a.scalar(ScalarOp.AND, one, position, BLOCK - 1)
         a.scalar(ScalarOp.SUB, one, one, BLOCK)
-        with a.temporary("zero_") as zero:
-            a.move(zero, 0)
-            a.scalar(ScalarOp.SUB, one, zero, one)
-            a.scalar(ScalarOp.MIN, taken, taken, one)
-            a.branch(ScalarOp.BEQ, taken, zero, none)
+        a.scalar(ScalarOp.SUB, one, a.zero, one)
+        a.scalar(ScalarOp.MIN, taken, taken, one)
+        a.branch(ScalarOp.BEQ, taken, a.zero, none)
         a.scalar(ScalarOp.SUB, spare, spare, taken)
         with a.temporary("at") as at, a.temporary("length") as length:
             SLOT.load(a, one, slot, "prompt")
@@ -172,8 +167,7 @@ class Scheduler:
             SLOT.load(a, one, slot, "cache")
             a.scalar(ScalarOp.SHR, page, position, 6)
             full = a.label("no_full_block")
-            a.move(group, 0)
-            a.branch(ScalarOp.BEQ, page, group, full)
+            a.branch(ScalarOp.BEQ, page, a.zero, full)
             a.store_word(page, self.program.word("full_blocks"))
             a.place(full)
             a.scalar(ScalarOp.MUL, page, page, plan.cache_block_bytes)
@@ -183,16 +177,14 @@ class Scheduler:
             a.place(start)
             with a.temporary("at") as at:
                 # Behind the row before, if there is one.
-                a.move(at, 0)
-                with a.unless(ScalarOp.BEQ, count, at):
+                with a.unless(ScalarOp.BEQ, count, a.zero):
                     a.scalar(ScalarOp.ADD, at, row, ROW.size)
                     ROW.store(a, at, row, "next")
                     a.move(row, at)
                 a.scalar(ScalarOp.MUL, at, count, 4)
                 a.store_word(position, pad["positions"], at)
-                a.move(at, 0)
-                ROW.store(a, at, row, "slot")
-                ROW.store(a, at, row, "last")
+                for name in ("slot", "last"):
+                    ROW.store(a, a.zero, row, name)
                 ROW.store(a, group, row, "group")
                 a.move(group, 0)
                 ROW.store(a, page, row, "page")
@@ -202,6 +194,6 @@ class Scheduler:
             a.scalar(ScalarOp.ADD, position, position, 1)
             a.scalar(ScalarOp.ADD, count, count, 1)
             a.scalar(ScalarOp.SUB, taken, taken, 1)
-            a.branch(ScalarOp.BNE, taken, group, start)
+            a.branch(ScalarOp.BNE, taken, a.zero, start)
             a.move(group, 1)
             ROW.store(a, group, row, "last")
