@@ -48,12 +48,12 @@ class BatchReport:
         return self.cycles / self.tokens if self.cycles and self.tokens else None
 
 
-def most_rows(model, config, lines, **settings):
-    """Rows for a batch of so many lines: as many as the array has, or as fit the accumulators and the scratchpad; not above.
+def most_rows(model, config, **settings):
+    """Rows for a batch: as many as the array has, or as fit accumulators and scratchpad.
 
     Raises `UserError` if two do not fit.
     """
-    for rows in range(min(config.rows, config.accumulator_rows), 2, -1):
+    for rows in range(max(2, min(config.rows, config.accumulator_rows)), 2, -1):
         try:
             Plan(model, config, rows=rows, **settings)
         except UserError:
@@ -131,21 +131,22 @@ class _Steps:
             report.logits = np.array(rows, "<f4").reshape(-1, vocabulary)
 
 
-def run_reference(executable, requests, report):
+def run_reference(executable, requests, report, memory=None):
     """Yield (line, token or None, whether the line has ended) of the functional simulator; `report` is filled in.
 
-    There is no token where the one that was chosen has ended the text and is not part of it. Raises as `run_rtl` does.
+    There is no token where the one that was chosen has ended the text and is not part of it. `memory` is what it works on, by
+    default a new `batch_memory(executable, requests)`. Raises as `run_rtl` does.
     """
-    simulator = FunctionalSimulator(executable.plan.config, batch_memory(executable, requests))
+    memory = batch_memory(executable, requests) if memory is None else memory
+    simulator = FunctionalSimulator(executable.plan.config, memory)
     steps = _Steps(executable, requests, report)
     try:
         for word in simulator.run(executable.program):
             yield steps.take(word)
     except ProgramError as error:
         raise UserError(f"the program stopped with {error}") from error
-    flat = [y.reshape(-1) for y in simulator.observed]
-    most = max(tokens for _, tokens in executable.plan.chunks)
-    steps.observe(np.concatenate(flat), tile=most)
+    words = np.concatenate([np.zeros(0, "<f4"), *(y.reshape(-1) for y in simulator.observed)])
+    steps.observe(words, tile=max(tokens for _, tokens in executable.plan.chunks))
 
 
 def run_rtl(executable, requests, report, simulator):

@@ -33,6 +33,17 @@ def _add_arguments(parser):
     add_model_arguments(parser, model="model file, or a directory that `tepin compile` wrote")
     parser.add_argument("--prompt", metavar="TEXT", default="", help="beginning of the text (default: none)")
     parser.add_argument(
+        "--batch",
+        metavar="FILE",
+        help="many prompts, a line each; several of them are in the chip at a time, and write what each writes alone",
+    )
+    parser.add_argument(
+        "--rows",
+        metavar="N",
+        type=int,
+        help="how many of the batch at a time (default: as many as the array has rows, if they fit)",
+    )
+    parser.add_argument(
         "--tokens", metavar="N", type=int, default=64, help="most tokens to write (default: 64)"
     )
     parser.add_argument("--tokenizer", metavar="FILE", help="tokenizer (default: the one beside the model)")
@@ -92,6 +103,15 @@ def _run(arguments):
     from tepin_host.runtime import Report
     from tepin_host.tokenizer import Decoder
 
+    if arguments.batch is not None:
+        from tepin_host.commands.run_batch import run_batch
+
+        _check_seed(arguments)
+        config, latency = _memory(arguments.memory, config_from_arguments(arguments))
+        run_batch(arguments, config, latency, say=_say)
+        return
+    if arguments.rows is not None:
+        raise UserError("--rows is for --batch")
     _check_kv(arguments)
     _check_trace(arguments)
     with (
@@ -240,8 +260,7 @@ def _prepare(arguments, chip):
     from tepin_host.compiler.kv_cache import KvCache
     from tepin_host.tokenizer import Tokenizer, find_tokenizer
 
-    if not 0 <= arguments.seed < 1 << 32:
-        raise UserError(f"the seed must be 0 to {(1 << 32) - 1}, not {arguments.seed}")
+    _check_seed(arguments)
     if arguments.bit_errors is not None:
         if not 0 <= arguments.bit_errors <= 0.01:
             raise UserError(f"--bit-errors must be 0 to 0.01, not {arguments.bit_errors}")
@@ -290,6 +309,11 @@ def _prepare(arguments, chip):
     if cache:
         cache.check(executables[0], arguments.load_kv)
     return executables, request, tokenizer, latency
+
+
+def _check_seed(arguments):
+    if not 0 <= arguments.seed < 1 << 32:
+        raise UserError(f"the seed must be 0 to {(1 << 32) - 1}, not {arguments.seed}")
 
 
 def _compile_chips(model, config, arguments):

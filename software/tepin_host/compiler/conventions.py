@@ -24,7 +24,7 @@ CONSTANTS = ("zero", "one", "log2e", "activation_step", "query_step", "cache_ste
 """float32 words at the start of the constants region."""
 
 MOST_TOKENS = (1 << 22) - 1
-"""Of a batch's vocabulary. A batch pushes a word for each token that it chooses: the token in the lower 22 bits, where
+"""More than any vocabulary has. A batch pushes a word for each token that it chooses: the token in the lower 22 bits, where
 `MOST_TOKENS` is one that has ended the text and is not part of it; then LAST, ENDED and, from bit `SLOT_SHIFT` on, the
 slot."""
 

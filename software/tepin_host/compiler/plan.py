@@ -32,7 +32,7 @@ from tepin.config import ChipConfig
 from tepin.isa import ActivationType, DataType
 from tepin_host.compiler.allocate import MemoryMap
 from tepin_host.compiler.buffers import batch_buffers, place, single_buffers
-from tepin_host.compiler.conventions import BLOCK, CONSTANTS, MOST_TOKENS, PROMPT_OFFSET
+from tepin_host.compiler.conventions import BLOCK, CONSTANTS, PROMPT_OFFSET
 from tepin_host.compiler.shard import Shard
 from tepin_host.errors import UserError
 from tepin_host.layout import stream_size, table_stride, useful_bytes, weight_type
@@ -91,10 +91,6 @@ class Plan:
             )
         if self.rows > 1 and self.chips > 1:
             raise UserError("a batch runs on one chip; several chips run one text at a time")
-        if self.rows > 1 and self.model.vocab_size >= MOST_TOKENS:
-            raise UserError(
-                f"a batch takes models of less than {MOST_TOKENS:,} tokens, not {self.model.vocab_size:,}"
-            )
         if self.chips > 1 and self.shard.network.links > self.config.links:
             raise UserError(
                 f"{self.chips} chips that are wired as {self.topology} need links={self.shard.network.links}, "
