@@ -6,6 +6,7 @@ not also correct.
 """
 
 from tepin_host.bench.accuracy import accuracy
+from tepin_host.bench.batch import batch
 from tepin_host.bench.chips import decode_on_chips
 from tepin_host.bench.decode import decode
 from tepin_host.bench.dma import dma
@@ -24,4 +25,5 @@ BENCHES = {
     "vector": vector,
     "link": link,
     "chips": decode_on_chips,
+    "batch": batch,
 }

@@ -2,7 +2,7 @@
 """Choosing the next tokens of a batch, of each row that ends what is known of its text, as `sampling.py` does of one."""
 
 from tepin.isa import Engine, Function, Reduction, ScalarOp
-from tepin_host.assembler import Strided, Vector
+from tepin_host.assembler import Scalar, Strided, Vector
 from tepin_host.compiler.conventions import ENDED, LAST, MOST_TOKENS, SLOT_SHIFT
 from tepin_host.compiler.records import ROW, SLOT
 from tepin_host.compiler.sampling import Sampler
@@ -47,32 +47,22 @@ class BatchSampler(Sampler):
 
     def _choose(self):
         """best[chunk][row] of all chunks; behind them, if there are several chunks, which of them has the best."""
-        a, pad, program, s, chunks = self.a, self.pad, self.program, self.semaphore, self.plan.chunks
+        a, pad, s, chunks = self.a, self.pad, self.semaphore, self.plan.chunks
         each = 8 * self.plan.rows
-        program.norm_and_quantize(program.final_norm)
-        for index, (_, tokens) in enumerate(chunks):
-            program.matmul(self.model.dim, tokens, pad["logits"], wait=s["ACTIVATIONS"], observe=True)
-            a.nop(Engine.VECTOR, wait=s["PRODUCTS"])
-            with a.temporary("logits") as logits, a.temporary("at") as at, a.temporary("slot") as slot:
-                a.move(logits, pad["logits"])
-
-                def best(index=index, tokens=tokens, logits=logits, at=at, slot=slot):
-                    a.scalar(ScalarOp.MUL, slot, at, 4)
-                    a.load_word(slot, pad["samplers"], slot)
-                    a.scalar(ScalarOp.MUL, at, at, 8)
-                    self._best_of_chunk(
-                        index,
-                        tokens,
-                        request=lambda name: slot + SLOT.at(name),
-                        position=slot + SLOT.at("start"),
-                        logits=logits,
-                        best=at + (pad["best"] + index * each),
-                    )
-                    a.scalar(ScalarOp.ADD, logits, logits, 4 * tokens)
-
-                self._each_sample(at, best)
-            if index < len(chunks) - 1:
+        self.program.norm_and_quantize(self.program.final_norm)
+        with a.temporary("chunk") as chunk:
+            a.move(chunk, 0)
+            # All chunks are of the same size but for the last one.
+            if len(chunks) > 1:
+                start = a.label("chunk")
+                a.place(start)
+                self._best_of_rows(chunk, chunks[0][1])
                 a.nop(Engine.VECTOR, signal=s["ACTIVATIONS"])
+                a.scalar(ScalarOp.ADD, chunk, chunk, 1)
+                with a.temporary("last") as last:
+                    a.move(last, len(chunks) - 1)
+                    a.branch(ScalarOp.BNE, chunk, last, start)
+            self._best_of_rows(chunk, chunks[-1][1])
         if len(chunks) > 1:
             with a.temporary("at") as at:
 
@@ -88,6 +78,38 @@ class BatchSampler(Sampler):
                 self._each_sample(at, best_of_all)
         a.nop(Engine.VECTOR, signal=s["DONE"])
         a.wait(s["DONE"])
+
+    def _best_of_rows(self, chunk, tokens):
+        """best[chunk] of all rows; `chunk` is a register."""
+        a, pad, program, s = self.a, self.pad, self.program, self.semaphore
+        program.matmul(self.model.dim, tokens, pad["logits"], wait=s["ACTIVATIONS"], observe=True)
+        a.nop(Engine.VECTOR, wait=s["PRODUCTS"])
+        with (
+            a.temporary("logits") as logits,
+            a.temporary("first") as first,
+            a.temporary("best") as best,
+            a.temporary("at") as at,
+            a.temporary("slot") as slot,
+        ):
+            a.move(logits, pad["logits"])
+            a.scalar(ScalarOp.MUL, first, chunk, 4)
+            a.scalar(ScalarOp.MUL, best, chunk, 8 * self.plan.rows)
+
+            def best_of_row():
+                a.scalar(ScalarOp.MUL, slot, at, 4)
+                a.load_word(slot, pad["samplers"], slot)
+                self._best_of_chunk(
+                    Scalar(first + program.chunk_start(0).base),
+                    tokens,
+                    request=lambda name: slot + SLOT.at(name),
+                    position=slot + SLOT.at("start"),
+                    logits=logits,
+                    best=best + pad["best"],
+                )
+                a.scalar(ScalarOp.ADD, best, best, 8)
+                a.scalar(ScalarOp.ADD, logits, logits, 4 * tokens)
+
+            self._each_sample(at, best_of_row)
 
     def _each_sample(self, at, body):
         """`body()` for each row, of which the register `at` then is the number; it may change the register."""

@@ -281,12 +281,18 @@ class Plan:
     def useful_bytes(self, position):
         """Bytes that the chip must move for the token at `position`: unpadded tensors, keys and values read and written."""
         m = self.model
-        matrices = m.n_layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values() if n)
-        classifier = useful_bytes(m.dim, self.shard.tokens.count, self.weights)
-        norms = m.n_layers * 2 * m.dim * 4
         embedding = m.dim + 4
         per_token = m.n_layers * self.kv_heads * 2 * (m.head_dim + 4)
-        return matrices + classifier + norms + embedding + per_token * (position + 1)
+        return self.shared_bytes + embedding + per_token * (position + 1)
+
+    @property
+    def shared_bytes(self):
+        """Of these, what serves all rows of a step: matrices and norms."""
+        m = self.model
+        matrices = m.n_layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values() if n)
+        return (
+            matrices + useful_bytes(m.dim, self.shard.tokens.count, self.weights) + m.n_layers * 2 * m.dim * 4
+        )
 
     def multiplications(self, position):
         """The chip's multiply-accumulates of decoding the token at `position`, on the array."""

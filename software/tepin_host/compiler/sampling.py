@@ -40,7 +40,7 @@ class Sampler:
             )
             last = index == len(chunks) - 1
             self._best_of_chunk(
-                index,
+                program.chunk_start(index),
                 tokens,
                 request=program.request_word,
                 position=pad["words"] + 4,
@@ -99,8 +99,8 @@ class Sampler:
         a.scalar(ScalarOp.MUL, token, token, 8)
         a.load_word(token, pad["candidates"], token)
 
-    def _best_of_chunk(self, index, tokens, *, request, position, logits, best, wait=0, signal=0):
-        """best = argmax over the chunk, greedy or with noise.
+    def _best_of_chunk(self, first, tokens, *, request, position, logits, best, wait=0, signal=0):
+        """best = argmax over a chunk of so many tokens, greedy or with noise; `first` is the operand of the first one's id.
 
         `logits`, `best` and the position, whose noise it is, are given by their addresses, and words of the request by a
         function from their names to addresses.
@@ -115,7 +115,7 @@ class Sampler:
         a.vector(
             Function.RANDOM,
             tokens,
-            a=self.program.chunk_start(index),
+            a=first,
             b=Scalar(request("seed")),
             c=Scalar(position),
             d=noise,

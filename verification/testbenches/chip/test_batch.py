@@ -13,7 +13,6 @@ from tepin.config import PRESETS
 from tepin_host import batch
 from tepin_host.compiler import Request, compile_model
 from tepin_host.models import demo_model_path, load_model
-from tepin_host.runtime import run_rtl
 from tepin_host.simulation import ChipSimulator
 from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY, reference
@@ -79,16 +78,3 @@ def test_demo_model(weights, rng):
     single = compile_model(model, config, weights=weights)
     for request, line in zip(requests, found.lines, strict=True):
         assert line.tokens == reference(single, request).tokens
-
-
-def test_weights_are_read_once_for_all_rows(seed):
-    """Four texts together take less than two alone: what a batch is for."""
-    model = random_model(seed, n_layers=1, dim=64, hidden_dim=256, n_heads=2, n_kv_heads=1)
-    requests = [Request([3 + index], 6, stop=()) for index in range(4)]
-    together = assert_same(compile_model(model, TINY, rows=4), requests)
-    single = compile_model(model, TINY)
-    simulator = ChipSimulator(TINY, single.memory(requests[0]), latency=20)
-    alone = batch.Report()
-    list(run_rtl(single, requests[0], alone, simulator))
-    print(f"{together.cycles} cycles for four, {alone.busy_cycles['total']} for one")
-    assert together.cycles < 2 * alone.busy_cycles["total"]
