@@ -11,7 +11,7 @@ from tepin_host.errors import UserError
 
 __all__ = ["run_batch"]
 
-_EXCLUDED = ("save_kv", "load_kv", "device", "board", "bit_errors")
+_EXCLUDED = ("save_kv", "load_kv", "device", "board", "bit_errors", "trace", "plot")
 
 
 def run_batch(arguments, config, latency, *, say):

@@ -38,13 +38,10 @@ class Attention(AttentionParts):
         if not self.plan.heads:
             self._other_heads_alone()
             return
-        self._insert()
-        self.store_keys(self.at, self.r["page"], self.r["slot"])
-        self.store_values(self.at, self.r["page"], self.r["slot"], signal=self.semaphore["STORED"])
-        self.a.nop(Engine.STORES, signal=self.semaphore["SAVED"])
-        self.a.nop(Engine.VECTOR, wait=self.semaphore["PRODUCTS"])
-        self.rotate(self.at, self.pad["q"], self.plan.heads)
-        self.quantize_query(self.at, self.plan.heads)
+        self._insert_key()
+        self._insert_value()
+        self._store()
+        self._quantize_query()
         self._current_block()
         self._full_blocks()
         self._normalise()
@@ -55,14 +52,29 @@ class Attention(AttentionParts):
             self.load_keys(self.at, self.r["page"], slot)
             self.load_values(self.at, self.r["page"], slot)
 
-    def _insert(self):
-        a, at, slot, heads, s = self.a, self.at, self.r["slot"], self.plan.kv_heads, self.semaphore
-        a.nop(Engine.VECTOR, wait=s["PRODUCTS"])
+    def _insert_key(self):
+        at, heads = self.at, self.plan.kv_heads
+        self.a.nop(Engine.VECTOR, wait=self.semaphore["PRODUCTS"])
         self.rotate(at, at["k"], heads)
         self.cache_steps(at, at["rotated"], heads)
-        self.insert_key(at, at["rotated"], slot)
-        self.cache_steps(at, at["v"], heads, wait=s["PRODUCTS"])
-        self.insert_value(at, at["v"], slot, signal=s["INSERTED"])
+        self.insert_key(at, at["rotated"], self.r["slot"])
+
+    def _insert_value(self):
+        at, s = self.at, self.semaphore
+        self.cache_steps(at, at["v"], self.plan.kv_heads, wait=s["PRODUCTS"])
+        self.insert_value(at, at["v"], self.r["slot"], signal=s["INSERTED"])
+
+    def _store(self):
+        """Write back what the new token has changed."""
+        at, r, s = self.at, self.r, self.semaphore
+        self.store_keys(at, r["page"], r["slot"])
+        self.store_values(at, r["page"], r["slot"], signal=s["STORED"])
+        self.a.nop(Engine.STORES, signal=s["SAVED"])
+
+    def _quantize_query(self):
+        self.a.nop(Engine.VECTOR, wait=self.semaphore["PRODUCTS"])
+        self.rotate(self.at, self.pad["q"], self.plan.heads)
+        self.quantize_query(self.at, self.plan.heads)
 
     # Blocks
 

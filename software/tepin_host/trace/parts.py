@@ -17,15 +17,15 @@ _PROGRAM = {
     "norm_and_quantize": "norm",
     "project": None,  # the name of the matrix
     "_feed_forward": "feed-forward",
-    "_add_to_x": "residual",
+    "add_to_x": "residual",
     "_prefetch_weights": "prefetch",
     "_load_layer": "prefetch",
     "gather": "gather",
 }
 _ATTENTION = {
     "emit": "attention",
-    "load_pages": "open pages",
-    "_rotate": "rotary",
+    "load_current_pages": "open pages",
+    "rotate": "rotary",
     "_insert_key": "key",
     "_insert_value": "value",
     "_store": "save pages",

@@ -41,6 +41,7 @@ def test_every_line_is_as_alone(inside, capsys, tmp_path):  # noqa: F811
         (["--device", "x"], "--batch and --device exclude each other"),
         (["--board", "x"], "--batch and --board exclude each other"),
         (["--bit-errors", "0"], "--batch and --bit-errors exclude each other"),
+        (["--trace", "x"], "--batch and --trace exclude each other"),
         (["--rows", "1"], "--rows must be at least 2, not 1"),
         (["--rows", "5"], "1 to accumulator_rows=4 rows at a time, not 5"),
         (["--seed", "-1"], "the seed must be 0 to 4294967295"),
