@@ -66,12 +66,12 @@ def test_full_blocks(seed, rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 def test_demo_model(weights, rng):
-    """Twelve lines through eight slots on the array of `sim`; each also as it is alone."""
+    """Ten lines through eight slots on the array of `sim`; each also as it is alone."""
     config = replace(PRESETS["sim"], scratchpad_bytes=1 << 17)
     model = load_model(demo_model_path())
     requests = [
-        Request([1, *rng.integers(3, 500, 5 * index).tolist()], 16, seed=index, temperature=0.8, stop=())
-        for index in range(12)
+        Request([1, *rng.integers(3, 500, 4 * index).tolist()], 8, seed=index, temperature=0.8, stop=())
+        for index in range(10)
     ]
     executable = compile_model(model, config, weights=weights, rows=config.rows)
     found = assert_same(executable, requests, latency=100)
