@@ -15,15 +15,6 @@ from tepin_host.errors import UserError
 __all__ = ["MODELS", "Speed", "measure_speed"]
 
 _TOKENS = {"demo": 16, "15M shape": 2}
-_SHAPE_15M = {
-    "dim": 288,
-    "hidden_dim": 768,
-    "n_layers": 6,
-    "n_heads": 6,
-    "n_kv_heads": 6,
-    "vocab_size": 32000,
-    "max_seq_len": 256,
-}
 
 MODELS = (("demo", "int8"), ("demo", "int4"), ("15M shape", "int8"), ("15M shape", "int4"))
 """Models and formats of weights that a build reports on. The 15M shape is that of stories15M, with random weights."""
@@ -105,31 +96,6 @@ def _measure(executable, latency, name, tokens, say):
 
 def _model(name):
     from tepin_host.models import demo_model_path, load_model
+    from tepin_host.models.shapes import STORIES_15M, random_model
 
-    return load_model(demo_model_path()) if name == "demo" else _random_model(name, _SHAPE_15M)
-
-
-def _random_model(name, shape):
-    """A model of this shape. What its weights are makes no difference to the time that it takes."""
-    from tepin_host.models import LAYER_TENSORS, Layer, Model, ModelConfig, tensor_shapes
-
-    config = ModelConfig(**shape)
-    rng = np.random.default_rng(1)
-    shapes = tensor_shapes(config)
-
-    def tensor(tensor_name):
-        size = shapes[tensor_name]
-        scale = 1 / np.sqrt(size[-1]) if len(size) > 1 else 1
-        return (scale * rng.standard_normal(size, np.float32)).astype(np.float32)
-
-    embedding = tensor("embedding")
-    return Model(
-        name=name,
-        config=config,
-        embedding=embedding,
-        layers=tuple(
-            Layer(**{entry: tensor(entry) for entry in LAYER_TENSORS}) for _ in range(config.n_layers)
-        ),
-        final_norm=tensor("final_norm"),
-        classifier=embedding,
-    )
+    return load_model(demo_model_path()) if name == "demo" else random_model(name, STORIES_15M)
