@@ -58,6 +58,9 @@ class Semaphores(Component):
         # `passing` is a register: who has it set passes in this cycle. Who is behind somebody who waits for the same
         # semaphore, or passes just now, has to wait.
         passing = Signal(self._clients)
+        losses = [
+            Signal(SEMAPHORE_COUNT, name=f"loss_{client}") for client in range(self._clients)
+        ]  # one-hot
         numbers = [wait.payload for wait in self.waits]
         for client, wait in enumerate(self.waits):
             before = [
@@ -67,7 +70,11 @@ class Semaphores(Component):
                 if other != client
             ]
             available = Array(above_zero)[numbers[client]] & ~Cat(*before).any()
-            m.d.sync += passing[client].eq(wait.valid & ~passing[client] & available)
+            passes = wait.valid & ~passing[client] & available
+            m.d.sync += passing[client].eq(passes)
+            m.d.sync += losses[client].eq(
+                Cat(passes & (numbers[client] == n) for n in range(SEMAPHORE_COUNT))
+            )
             m.d.comb += wait.ready.eq(passing[client])
 
         # Signals come from all over the chip: a cycle for the way, one to add up those of a cycle, then they are counted.
@@ -80,7 +87,7 @@ class Semaphores(Component):
         exceeded = Signal(SEMAPHORE_COUNT)
         for number in range(1, SEMAPHORE_COUNT):
             signalled = [arrived[client] & (arrivals[client] == number) for client in range(self._clients)]
-            loss = Cat(passing[client] & (numbers[client] == number) for client in range(self._clients)).any()
+            loss = Cat(loss[number] for loss in losses).any()
             total = Signal(12, name=f"total_{number}")
             m.d.sync += gains[number].eq(sum(signalled))
             m.d.comb += total.eq(counts[number] + (gains[number] - loss))

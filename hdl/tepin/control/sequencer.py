@@ -36,7 +36,7 @@ class Sequencer(Component):
     """Executes a program: in order, one instruction at a time.
 
     Cycles per instruction, when nothing has to wait: engine commands one per word; arithmetic 3, MUL 7, jumps and branches
-    3 if not taken and 5 if taken, LOAD 7, STORE 4, all others 3; and 1 more for the immediate. The first instruction
+    3 if not taken and 5 if taken, LOAD 8, STORE 4, all others 3; and 1 more for the immediate. The first instruction
     begins 17 cycles after `start`, since the registers are set to zero before. Words of commands, and errors, leave a
     cycle late, out of a register.
 

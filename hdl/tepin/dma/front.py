@@ -36,7 +36,7 @@ def checked_burst(block_bytes, beat_bytes):
 class FrontEnd(wiring.Component):
     """Command reader, run generator, burst splitter and window check in a row, with queues between them.
 
-    A burst leaves 9 cycles after the last word of its command; then one per cycle.
+    A burst leaves 10 cycles after the last word of its command; then one per cycle.
 
     Parameters
     ----------

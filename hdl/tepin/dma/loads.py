@@ -104,21 +104,21 @@ class Loads(wiring.Component):
         )
         m.submodules.spans = spans = StreamFifo(shape=span_layout(self.block_bytes), depth=span_depth)
         issue = self.request.valid & self.request.ready
-        nothing = Signal()
+        nothing, places = Signal(), Signal()
+        # A register, so for the bursts of this cycle and of the last one.
+        m.d.sync += places.eq(completion.room & (spans.level < span_depth - 2))
         m.d.comb += [
-            self.request.valid.eq(
-                front.o.valid & checked.moves & room.enough & spans.i.ready & completion.i.ready
-            ),
+            self.request.valid.eq(front.o.valid & checked.moves & room.enough & places),
             self.request.payload.address.eq(Cat(Const(0, beat_bits), burst.start[beat_bits:], burst.block)),
             self.request.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
             room.take.eq(issue),
             room.amount.eq(checked.beats),
             room.halt.eq(self.halt),
-            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
+            nothing.eq(front.o.valid & checked.nothing & places),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
-            completion.i.valid.eq(front.o.ready & burst.last),
-            completion.i.payload.eq(burst.signal),
+            completion.enter.eq(front.o.ready & burst.last),
+            completion.number.eq(burst.signal),
             spans.i.valid.eq(issue),
             *copy_span(spans.i.payload, burst),
         ]
@@ -130,6 +130,8 @@ class Loads(wiring.Component):
         m.submodules.align = align = BeatsToLines(beat_bytes=self.beat_bytes, line_bytes=self.line_bytes)
         connect(m, spans.o, walker.i)
         place = walker.o.payload
+        m.submodules.placed = placed = StreamFifo(shape=align.i.payload.shape(), depth=2)
+        connect(m, placed.o, align.i)
         both = Signal()
         wrong = Signal()
         moved = Signal()
@@ -139,15 +141,15 @@ class Loads(wiring.Component):
             buffer.i.payload.error.eq(self.beats.error),
             both.eq(walker.o.valid & buffer.o.valid & ~self.halt),
             wrong.eq(both & buffer.o.payload.error),
-            align.i.valid.eq(both & ~wrong),
-            moved.eq(align.i.valid & align.i.ready),
+            placed.i.valid.eq(both & ~wrong),
+            moved.eq(placed.i.valid & placed.i.ready),
             walker.o.ready.eq(moved),
             buffer.o.ready.eq(moved),
-            align.i.payload.data.eq(buffer.o.payload.data),
-            align.i.payload.mask.eq(place.mask),
-            align.i.payload.local.eq(place.local),
-            align.i.payload.last_of_run.eq(place.last_of_run),
-            align.i.payload.pc.eq(place.pc),
+            placed.i.payload.data.eq(buffer.o.payload.data),
+            placed.i.payload.mask.eq(place.mask),
+            placed.i.payload.local.eq(place.local),
+            placed.i.payload.last_of_run.eq(place.last_of_run),
+            placed.i.payload.pc.eq(place.pc),
         ]
         m.d.comb += room.give.eq(moved)
 

@@ -116,14 +116,14 @@ class Stores(wiring.Component):
                 & offered.i.ready
                 & addressed.i.ready
                 & in_flight.i.ready
-                & completion.i.ready
+                & completion.room
                 & ~self.halt
             ),
-            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
+            nothing.eq(front.o.valid & checked.nothing & completion.room),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
-            completion.i.valid.eq(front.o.ready & burst.last),
-            completion.i.payload.eq(burst.signal),
+            completion.enter.eq(front.o.ready & burst.last),
+            completion.number.eq(burst.signal),
             addressed.i.valid.eq(issue),
             *copy_span(addressed.i.payload, burst),
             in_flight.i.valid.eq(issue),

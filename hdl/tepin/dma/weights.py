@@ -21,7 +21,7 @@ class WeightLoads(wiring.Component):
     """Executes weight load commands and holds the weight FIFO.
 
     A burst is requested only when the FIFO has room for a whole one. Beats are packed into FIFO words, first beat
-    lowest; one beat per cycle. A word is offered 4 cycles after its last beat was received, 3 if the FIFO is small.
+    lowest; one beat per cycle. A word is offered 5 cycles after its last beat was received, 4 if the FIFO is small.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class WeightLoads(wiring.Component):
                 & checked.moves
                 & room.enough
                 & in_flight.i.ready
-                & completion.i.ready
+                & completion.room
                 & ~self.flush
             ),
             self.request.payload.address.eq(
@@ -134,11 +134,11 @@ class WeightLoads(wiring.Component):
             room.amount.eq(checked.beats),
             room.clear.eq(self.flush),
             room.halt.eq(self.halt),
-            nothing.eq(front.o.valid & checked.nothing & completion.i.ready),
+            nothing.eq(front.o.valid & checked.nothing & completion.room),
             front.o.ready.eq(issue | nothing),
             completion.issued.eq(issue & burst.last_of_run),
-            completion.i.valid.eq(front.o.ready & burst.last),
-            completion.i.payload.eq(burst.signal),
+            completion.enter.eq(front.o.ready & burst.last),
+            completion.number.eq(burst.signal),
             in_flight.i.valid.eq(issue),
             in_flight.i.payload.pc.eq(burst.pc),
             in_flight.i.payload.address.eq(self.request.payload.address[beat_bits:]),
@@ -171,8 +171,12 @@ class WeightLoads(wiring.Component):
                 m.d.sync += [filled.eq(filled + 1), earlier.eq(word[self.data_width :])]
             with m.If(self.flush):
                 m.d.sync += filled.eq(0)
-        connect(m, fifo.o, flipped(self.o))
-        m.d.comb += room.give.eq(self.o.valid & self.o.ready)
+        # Whether a word is taken is decided far away, and late.
+        m.submodules.output = output = StreamFifo(shape=8 * self.word_bytes, depth=2)
+        connect(m, fifo.o, output.i)
+        connect(m, output.o, flipped(self.o))
+        m.d.comb += output.clear.eq(self.flush)
+        m.d.comb += room.give.eq(fifo.o.valid & fifo.o.ready)
 
         # Flush: everything is held in reset, except for the count of what is in flight.
         flushing = Signal()

@@ -12,7 +12,7 @@ __all__ = ["WindowCheck"]
 
 
 class WindowCheck(wiring.Component):
-    """Compares every burst with the window [`base`, `limit`]. Latency 1 cycle, one burst per cycle.
+    """Compares every burst with the window [`base`, `limit`]. Latency 2 cycles, one burst per cycle.
 
     A burst that is not entirely inside gets this window's error code, and its address becomes that of its first byte
     outside. Both ends are part of the window, so that the whole address space is 0 to 0xFFFFFFFF; a window with
@@ -46,7 +46,9 @@ class WindowCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        burst = self.i.payload
+        # Where a burst ends is known late in a cycle, so it is compared in the next one.
+        arrived, burst = Signal(), Signal(burst_layout(self.block_bytes), reset_less=True)
+        free = Signal()
         offset_bits = (self.block_bytes - 1).bit_length()
         first = Cat(burst.start, burst.block)
         last = Cat(burst.end, burst.block)
@@ -56,10 +58,13 @@ class WindowCheck(wiring.Component):
             beyond.eq(self.limit + 1),
             first_outside.eq((first < self.base) | (first > self.limit) | burst.wrapped),
             last_outside.eq(last > self.limit),
-            self.i.ready.eq(~self.o.valid | self.o.ready),
+            free.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(~arrived | free),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(burst)]
+            m.d.sync += [arrived.eq(self.i.valid), burst.eq(self.i.payload)]
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(arrived), self.o.payload.eq(burst)]
             with m.If(~burst.empty & (burst.code == ErrorCode.NONE)):
                 with m.If(first_outside | last_outside):
                     m.d.sync += self.o.payload.code.eq(self.code)

@@ -112,7 +112,7 @@ class SpecialFunction(wiring.Component):
     def latency(self):
         """Cycles from operands to result."""
         combine = _MULTIPLIER_LATENCY + 1 if self._logarithms else 0
-        return self._argument_latency + _MULTIPLIER_LATENCY + 7 + combine
+        return self._argument_latency + _MULTIPLIER_LATENCY + 8 + combine
 
     def elaborate(self, platform):
         m = Module()
@@ -293,13 +293,15 @@ class SpecialFunction(wiring.Component):
         port = table.read_port()
         m.d.comb += port.addr.eq(arguments.address[: len(port.addr)])
         read = stage(m, "read", distance=arguments.distance)
+        # A block RAM is so slow that there are registers behind it.
+        read = stage(m, "row", distance=read.distance, c0=port.data.c0, c1=port.data.c1, c2=port.data.c2)
 
         # c2 * d, with 40 fraction bits; the lowest six bits of d do not matter here.
         m.submodules.curve = curve = IntegerMultiplier(
             tables.DISTANCE_WIDTH - 6, tables.C2_WIDTH, latency=2, architecture=self._architecture
         )
-        m.d.comb += [curve.a.eq(read.distance[6:]), curve.b.eq(port.data.c2)]
-        beside = delay(m, curve.latency, "curve", c0=port.data.c0, c1=port.data.c1, distance=read.distance)
+        m.d.comb += [curve.a.eq(read.distance[6:]), curve.b.eq(read.c2)]
+        beside = delay(m, curve.latency, "curve", c0=read.c0, c1=read.c1, distance=read.distance)
 
         # c1 + c2 * d, with 26 fraction bits.
         slope = stage(
@@ -325,7 +327,7 @@ class SpecialFunction(wiring.Component):
         kept = {
             name: arguments[name] for name in arguments.shape().members if name not in ("address", "distance")
         }
-        return p, delay(m, 1 + curve.latency + 1 + line.latency + 1, "kept", **kept)
+        return p, delay(m, 2 + curve.latency + 1 + line.latency + 1, "kept", **kept)
 
     def _window(self):
         """First row and number of rows of the part of the table that is needed.

@@ -33,7 +33,7 @@ class BusAccess(Component):
     enabled in a write. So there is no alignment, no burst and no 4 KiB boundary to look after. Some 10 cycles and the
     memory's latency for each: at 100 MHz a few million bytes per second.
 
-    Latency: 2 cycles more than the slave takes. An access is taken from `i` when the slave has responded.
+    Latency: 4 cycles more than the slave takes. The next access is taken when the result of the last one has been.
 
     Parameters
     ----------
@@ -60,35 +60,34 @@ class BusAccess(Component):
 
     def elaborate(self, platform):
         m = Module()
-        access = self.i.payload
+        # The buses may begin far from here, so everything on them comes from registers.
+        access, under_way = Signal(Access), Signal()
+        m.d.comb += self.i.ready.eq(~under_way)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [access.eq(self.i.payload), under_way.eq(1)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), under_way.eq(0)]
+        begin = Signal()
+        m.d.sync += begin.eq(self.i.valid & self.i.ready)
         lane_bits = (self.memory.signature.data_width // 8).bit_length() - 1
         lane = access.address[:lane_bits]
         for bus, selected in ((self.registers, access.register), (self.memory, ~access.register)):
-            asked, addressed, written = Signal(), Signal(), Signal()
-            chosen = Signal()
-            m.d.comb += [
-                chosen.eq(self.i.valid & selected & ~self.o.valid),
-                bus.ar.valid.eq(chosen & ~access.write & ~asked),
-                bus.r.ready.eq(asked),
-                bus.aw.valid.eq(chosen & access.write & ~addressed),
-                bus.w.valid.eq(chosen & access.write & ~written),
-                bus.b.ready.eq(addressed & written),
-            ]
-            for done, channel in ((asked, bus.ar), (addressed, bus.aw), (written, bus.w)):
-                with m.If(channel.valid & channel.ready):
-                    m.d.sync += done.eq(1)
-            for channel in (bus.r, bus.b):
-                with m.If(channel.valid & channel.ready):
-                    m.d.comb += self.i.ready.eq(1)
+            for channel, write in ((bus.ar, 0), (bus.aw, 1), (bus.w, 1)):
+                with m.If(begin & selected & (access.write == write)):
+                    m.d.sync += channel.valid.eq(1)
+                with m.Elif(channel.ready):
+                    m.d.sync += channel.valid.eq(0)
+            for channel, write in ((bus.r, 0), (bus.b, 1)):
+                waiting = Signal()
+                m.d.comb += channel.ready.eq(waiting)
+                with m.If(begin & selected & (access.write == write)):
+                    m.d.sync += waiting.eq(1)
+                with m.Elif(channel.valid & waiting):
                     m.d.sync += [
+                        waiting.eq(0),
                         self.o.valid.eq(1),
                         self.o.payload.response.eq(channel.payload.resp),
-                        asked.eq(0),
-                        addressed.eq(0),
-                        written.eq(0),
                     ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
         byte = self.memory.r.payload.data.word_select(lane, 8)
         with m.If(~self.o.valid):
             m.d.sync += self.o.payload.data.eq(Mux(access.register, self.registers.r.payload.data, byte))

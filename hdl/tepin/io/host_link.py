@@ -172,7 +172,7 @@ class HostLink(Component):
                 whole = (state.length >= _SHORTEST) & (state.length <= _LONGEST)
                 m.d.sync += [state.length.eq(0), state.size.eq(state.length - _SHORTEST)]
                 with m.If(frames.payload.good & whole):
-                    m.next = "CHECK"
+                    m.next = "COMPARE"
             with m.Elif(frames.valid):
                 with m.If(state.length <= _LONGEST):
                     m.d.sync += state.length.eq(state.length + 1)
@@ -185,7 +185,7 @@ class HostLink(Component):
     def _elaborate_check(self, m, state, checksum):
         """New, repeated, or neither? And if new, does it make sense?"""
         header, count, code = state.header, state.header.count, state.header.code
-        writes = Signal()
+        writes, sized, repeated, following = Signal(), Signal(), Signal(), Signal()
         sound = Signal()
         words, offset = Signal(), Signal()
         m.d.comb += [
@@ -193,16 +193,24 @@ class HostLink(Component):
             words.eq(count[:2] == 0),
             offset.eq((header.address[:2] == 0) & (header.address[16:] == 0)),
         ]
-        with m.State("CHECK"):
+        with m.State("COMPARE"):
+            m.d.sync += [
+                sized.eq(state.size == Mux(writes, count, 0)),
+                repeated.eq(state.opened & (header.sequence == state.sequence)),
+                following.eq(state.opened & (header.sequence == (state.sequence + 1)[:8])),
+                sound.eq(0),
+            ]
             with m.Switch(code):
                 with m.Case(Request.READ_REGISTERS, Request.WRITE_REGISTERS):
-                    m.d.comb += sound.eq((count != 0) & (count <= PAYLOAD_BYTES) & words & offset)
+                    m.d.sync += sound.eq((count != 0) & (count <= PAYLOAD_BYTES) & words & offset)
                 with m.Case(Request.READ_MEMORY, Request.WRITE_MEMORY):
-                    m.d.comb += sound.eq((count != 0) & (count <= PAYLOAD_BYTES))
+                    m.d.sync += sound.eq((count != 0) & (count <= PAYLOAD_BYTES))
                 with m.Case(Request.CHECKSUM):
-                    m.d.comb += sound.eq(count != 0)
+                    m.d.sync += sound.eq(count != 0)
                 with m.Case(Request.TAKE_TOKENS):
-                    m.d.comb += sound.eq((count <= TOKEN_BYTES) & words)
+                    m.d.sync += sound.eq((count <= TOKEN_BYTES) & words)
+            m.next = "CHECK"
+        with m.State("CHECK"):
             m.d.comb += checksum.start.eq(1)
             m.d.sync += [state.position.eq(0), state.final.eq(0), state.source.eq(_Source.ADDRESSED)]
             m.next = "RECEIVE"
@@ -219,9 +227,9 @@ class HostLink(Component):
                     state.final.eq(1),
                 ]
                 m.next = "STORE"
-            with m.Elif(state.opened & (header.sequence == state.sequence)):
+            with m.Elif(repeated):
                 m.next = "ANSWER"
-            with m.Elif(state.opened & (header.sequence == (state.sequence + 1)[:8])):
+            with m.Elif(following):
                 m.d.sync += [
                     state.sequence.eq(header.sequence),
                     state.status.eq(Status.MALFORMED),
@@ -229,7 +237,7 @@ class HostLink(Component):
                     state.answer_bytes.eq(0),
                 ]
                 m.next = "ANSWER"
-                with m.If(sound & (state.size == Mux(writes, count, 0))):
+                with m.If(sound & sized):
                     m.d.sync += state.status.eq(Status.OKAY)
                     m.next = "READ"
                     with m.If(writes):

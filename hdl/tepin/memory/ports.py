@@ -28,7 +28,7 @@ class ReadPort(wiring.Signature):
         Bytes per line.
     """
 
-    LATENCY = 5
+    LATENCY = 6
 
     def __init__(self, *, address_width=32, line_bytes):
         self.address_width = address_width

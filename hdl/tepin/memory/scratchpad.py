@@ -121,10 +121,10 @@ class Bank(Component):
     of a line that begins in the middle of a row are in different memories all the same. What passes the end of the
     bank continues at its beginning.
 
-    Latency of a read: 3 cycles, with registers behind the memories and behind the rotation by whole words. A read in the same
-    cycle as a write to the same word returns the old word in simulation and either of them in hardware.
+    Latency of a read: 4 cycles, with registers in front of the memories, behind them and behind the rotation by whole words.
+    A read in the same cycle as a write to the same word returns the old word in simulation and either of them in hardware.
 
-    Cost: `line_bytes / 4` memories with byte enables, two registers and a rotator of `8 * line_bytes` bits.
+    Cost: `line_bytes / 4` memories with byte enables, three registers and a rotator of `8 * line_bytes` bits.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Bank(Component):
     read_place : In(line_place(...))
         The line to read.
     read_data : Out(8 * line_bytes)
-        The line that was addressed three cycles before.
+        The line that was addressed four cycles before.
     write_place : In(line_place(...))
         The line to write.
     write_data, write_mask : In
@@ -164,11 +164,25 @@ class Bank(Component):
         m = Module()
         count = self._line_bytes // 4
         offset_bits = _log2(count)
+        # Ports are selected before, memories after these registers.
+        place = line_place(size=self._size, line_bytes=self._line_bytes)
+        read_place, write_place = (
+            data.View(place, Signal(place.size, name=name, reset_less=True))
+            for name in ("read_at", "write_at")
+        )
+        write_data = Signal(8 * self._line_bytes, name="written", reset_less=True)
+        write_mask = Signal(self._line_bytes, name="write_bytes")
+        m.d.sync += [
+            read_place.as_value().eq(self.read_place),
+            write_place.as_value().eq(self.write_place),
+            write_data.eq(self.write_data),
+            write_mask.eq(self.write_mask),
+        ]
         offset, stored_offset = Signal(offset_bits, reset_less=True), Signal(offset_bits, reset_less=True)
         stored, rotated = (
             Signal(8 * self._line_bytes, name=name, reset_less=True) for name in ("stored", "rotated")
         )
-        m.d.sync += [offset.eq(self.read_place.offset), stored_offset.eq(offset)]
+        m.d.sync += [offset.eq(read_place.offset), stored_offset.eq(offset)]
         m.d.sync += rotated.eq(_rotate(stored, stored_offset, left=False))
         m.d.comb += self.read_data.eq(rotated)
         for index in range(count):
@@ -179,10 +193,10 @@ class Bank(Component):
             write_port = words.write_port(granularity=8)
             read_port = words.read_port()
             m.d.comb += [
-                read_port.addr.eq(self._row(self.read_place, index)),
-                write_port.en.eq(self.write_mask.word_select(index, 4)),
-                write_port.addr.eq(self._row(self.write_place, index)),
-                write_port.data.eq(self.write_data.word_select(index, 32)),
+                read_port.addr.eq(self._row(read_place, index)),
+                write_port.en.eq(write_mask.word_select(index, 4)),
+                write_port.addr.eq(self._row(write_place, index)),
+                write_port.data.eq(write_data.word_select(index, 32)),
             ]
             m.d.sync += stored.word_select(index, 32).eq(read_port.data)
         return m
@@ -207,7 +221,8 @@ class Scratchpad(Component):
 
     Timing: from a register and the bank number of the request to `request.ready` there are two levels of logic. Ports lie all
     over a chip, so nothing passes from one of them to another without a register between. In the next cycle requests pass
-    multiplexers to the memories. For reads there are registers behind the memories, rotators, and multiplexers of the banks.
+    multiplexers to the banks, in the one after that they are at the memories. For reads there are registers behind the
+    memories, rotators, and multiplexers of the banks.
 
     Parameters
     ----------
@@ -275,13 +290,13 @@ class Scratchpad(Component):
         return m
 
     def _arbitrate(self, m, ports, addresses, kind):
-        """Accept requests. Returns, registered, for each port: its bank, one-hot, and whether it is out of range."""
+        """Accept requests. Returns, registered, for each port: its bank, one-hot, and whether one was out of range."""
         bank_bits = slice(_log2(self._size // self._banks), _log2(self._size))
         m.submodules[f"{kind}_turns"] = turns = Turns(len(ports), resources=self._banks)
-        chosen, outside = [], []
+        chosen, faults = [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
             bank = Signal(self._banks, name=f"{kind}_bank_{number}")
-            beyond = Signal(name=f"{kind}_outside_{number}")
+            fault = Signal(name=f"{kind}_fault_{number}")
             m.d.comb += [
                 turns.valid[number].eq(port.request.valid),
                 turns.resource[number].eq(address[bank_bits]),
@@ -290,11 +305,11 @@ class Scratchpad(Component):
             accepted = port.request.valid & port.request.ready
             m.d.sync += [
                 bank.eq(Cat(accepted & (address[bank_bits] == index) for index in range(self._banks))),
-                beyond.eq(address[_log2(self._size) :].any()),
+                fault.eq(accepted & address[_log2(self._size) :].any()),
             ]
             chosen.append(bank)
-            outside.append(beyond)
-        return chosen, outside
+            faults.append(fault)
+        return chosen, faults
 
     def _place(self, m, name, address):
         """Register where in its bank the line at `address` begins."""
@@ -316,7 +331,7 @@ class Scratchpad(Component):
     def _elaborate_writers(self, m, banks):
         ports = list(self.writers)
         addresses = [port.request.payload.address for port in ports]
-        chosen, outside = self._arbitrate(m, ports, addresses, "write")
+        chosen, faults = self._arbitrate(m, ports, addresses, "write")
         offset = slice(2, 2 + _log2(self._line_bytes // 4))
         places, lines, masks = [], [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
@@ -328,7 +343,7 @@ class Scratchpad(Component):
                 line.eq(_rotate(port.request.payload.data, address[offset], left=True)),
                 mask.eq(Mux(beyond, 0, _rotate(port.request.payload.mask, address[offset], left=True))),
             ]
-            m.d.comb += port.fault.eq(chosen[number].any() & outside[number])
+            m.d.comb += port.fault.eq(faults[number])
             places.append(self._place(m, f"write_place_{number}", address))
             lines.append(line)
             masks.append(mask)
@@ -343,7 +358,7 @@ class Scratchpad(Component):
     def _elaborate_readers(self, m, banks):
         ports = list(self.readers)
         addresses = [port.request.payload for port in ports]
-        chosen, outside = self._arbitrate(m, ports, addresses, "read")
+        chosen, faults = self._arbitrate(m, ports, addresses, "read")
         places = [self._place(m, f"read_place_{number}", address) for number, address in enumerate(addresses)]
         for index, bank in enumerate(banks):
             m.d.comb += bank.read_place.as_value().eq(
@@ -351,16 +366,16 @@ class Scratchpad(Component):
             )
         for number, port in enumerate(ports):
             # Which bank reads for this port travels beside the memory and its registers.
-            source, beyond = chosen[number], outside[number]
-            for cycle in (1, 2, 3):
-                source_before, beyond_before = source, beyond
+            source, fault = chosen[number], faults[number]
+            for cycle in (1, 2, 3, 4):
+                source_before, fault_before = source, fault
                 source = Signal(self._banks, name=f"source_{cycle}_{number}")
-                beyond = Signal(name=f"beyond_{cycle}_{number}")
-                m.d.sync += [source.eq(source_before), beyond.eq(beyond_before)]
+                fault = Signal(name=f"fault_{cycle}_{number}")
+                m.d.sync += [source.eq(source_before), fault.eq(fault_before)]
             response = Signal(8 * self._line_bytes, name=f"read_data_{number}", reset_less=True)
             m.d.comb += port.response.eq(response)
             m.d.sync += [
                 port.response_valid.eq(source.any()),
-                port.fault.eq(source.any() & beyond),
+                port.fault.eq(fault),
                 response.eq(_select((source[index], bank.read_data) for index, bank in enumerate(banks))),
             ]

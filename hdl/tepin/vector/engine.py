@@ -17,7 +17,7 @@ from tepin.clock import Settled
 from tepin.control.engine import CommandReader, EngineSignature
 from tepin.isa import Engine, ErrorCode, Function, Mode, Reduction
 from tepin.memory.ports import ReadPort, WritePort
-from tepin.vector.buffer import ReservedFifo
+from tepin.stream import StreamFifo
 from tepin.vector.decode import OPERANDS, CommandDecoder
 from tepin.vector.lane import FUNCTIONS, Lane, LaneControl
 from tepin.vector.operand import OperandReader
@@ -95,7 +95,7 @@ class VectorEngine(wiring.Component):
         # Results under way: from operand registers to the port, with some to spare for ports that are busy.
         lane_array = [Lane() for _ in range(lanes)]
         timing = lane_array[0]
-        beats_under_way = 1 << ceil_log2(timing.longest + timing.integer_latency + 4)
+        beats_under_way = 1 << ceil_log2(timing.longest + timing.integer_latency + 3)
 
         # Commands.
         m.submodules.reader = reader = CommandReader(Engine.VECTOR)
@@ -153,10 +153,12 @@ class VectorEngine(wiring.Component):
         }
         window = OperandReader.DEPTH - timing.multiply_latency
         requested = Signal(range(window + 1))
-        m.submodules.beats = beats = ReservedFifo(shape=beat_layout(lanes), depth=OperandReader.DEPTH)
+        m.submodules.beats = beats = StreamFifo(shape=beat_layout(lanes), depth=OperandReader.DEPTH)
         beat = beats.o.payload
         issue, advance, room_ahead, closed = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += requested.eq(requested + advance - issue)
+        # `issue` is known late in its cycle, so what can be counted a cycle later is.
+        issued, issued_beat = Signal(), Signal(beat_layout(lanes))
+        m.d.sync += requested.eq(requested + advance - issued)
         m.d.comb += [
             walker.load.eq(start),
             walker.n.eq(command.n),
@@ -164,8 +166,8 @@ class VectorEngine(wiring.Component):
             walker.slow.eq(decoder.slow),
             walker.advance.eq(advance),
             room_ahead.eq(walker.active & (requested != window)),
-            beats.i_valid.eq(advance),
-            beats.i.eq(walker.beat),
+            beats.i.valid.eq(advance),
+            beats.i.payload.eq(walker.beat),
             beats.o.ready.eq(issue),
         ]
         blocked = 0
@@ -190,9 +192,9 @@ class VectorEngine(wiring.Component):
         # Issue.
         results, reductions = Signal(range(beats_under_way + 1)), Signal(range(_ROWS_UNDER_WAY + 1))
         hold, room = Signal(), Signal()
-        # A register: one place is kept for the beat of this cycle.
+        # A register: places are kept for the beats of this cycle and of the last one.
         m.d.sync += room.eq(
-            (results < beats_under_way - 1) & (reductions < _ROWS_UNDER_WAY - 1) & ~(start | primed)
+            (results < beats_under_way - 2) & (reductions < _ROWS_UNDER_WAY - 2) & ~(start | primed)
         )
         m.d.comb += [
             issue.eq(
@@ -204,10 +206,8 @@ class VectorEngine(wiring.Component):
                 & ~hold
             ),
         ]
-        issued, issued_beat = Signal(), Signal(beat_layout(lanes))
         element, index = Signal(32), Signal(32)
         m.d.sync += issued.eq(issue)
-        # `issue` is known late in its cycle, so as little as possible depends on it there.
         with m.If(issue):
             m.d.sync += issued_beat.eq(beat)
         with m.If(issued):
@@ -236,6 +236,8 @@ class VectorEngine(wiring.Component):
         m.d.comb += [readers["c"].take.eq(take_c), readers["c"].take_last.eq(take_c_last)]
         for number, lane in enumerate(lane_array):
             m.submodules[f"lane_{number}"] = lane
+            lane_index = Signal(32, name=f"index_{number}", reset_less=True)
+            m.d.sync += lane_index.eq(index | Mux(slow, 0, number))
             m.d.comb += [
                 lane.control.eq(control),
                 lane.a.eq(readers["a"].o[number]),
@@ -243,7 +245,7 @@ class VectorEngine(wiring.Component):
                 lane.c.eq(readers["c"].o[number]),
                 lane.load.eq(~in_random),
                 lane.step.eq(random.step),
-                lane.index.eq(index | Mux(slow, 0, number)),
+                lane.index.eq(lane_index),
             ]
 
         # Elements.
@@ -276,6 +278,8 @@ class VectorEngine(wiring.Component):
             line_bytes=line_bytes, depth=_ROWS_UNDER_WAY
         )
         connect(m, reduction_writer.port, flipped(self.result))
+        committed = Signal()
+        m.d.sync += committed.eq(commit)
         is_sum, is_fixed_sum = reduction == Reduction.SUM, reduction == Reduction.FIXED_SUM
         for reducer, selected in (
             (total, is_sum),
@@ -283,7 +287,7 @@ class VectorEngine(wiring.Component):
             (maximum, reduces & ~is_sum & ~is_fixed_sum),
         ):
             m.d.comb += [
-                reducer.clear.eq(commit),
+                reducer.clear.eq(committed),
                 reducer.i_valid.eq(path.o_valid & selected),
                 reducer.i_beat.eq(path.o),
             ]
@@ -301,8 +305,8 @@ class VectorEngine(wiring.Component):
                 Mux(is_sum, total.o.value, Mux(is_fixed_sum, fixed_sum.o.value, maximum.o.value))
             ),
         ]
-        m.d.sync += results.eq(results + (issue & writes) - writer.done)
-        m.d.sync += reductions.eq(reductions + (issue & beat.last & reduces) - reduction_writer.done)
+        m.d.sync += results.eq(results + (issued & writes) - writer.done)
+        m.d.sync += reductions.eq(reductions + (issued & issued_beat.last & reduces) - reduction_writer.done)
 
         # Behind the last beat of a command, and the last addend of a multiply-add, the readers are free for the next one.
         addend = Signal(range(timing.multiply_latency + 2))
@@ -311,7 +315,8 @@ class VectorEngine(wiring.Component):
             m.d.sync += addend.eq(Mux(is_madd, timing.multiply_latency + 1, 0))
         with m.Elif(addend != 0):
             m.d.sync += addend.eq(addend - 1)
-        m.d.sync += free.eq(~walker.active & ~beats.o.valid & (addend == 0) & ~start)
+        all_walked = ~walker.active & (beats.level == 0)
+        m.d.sync += free.eq(all_walked & (addend == 0) & ~start)
         m.d.comb += written.eq(
             ((results == 0) | ((results == 1) & writer.done))
             & ((reductions == 0) | ((reductions == 1) & reduction_writer.done))
@@ -334,7 +339,7 @@ class VectorEngine(wiring.Component):
         m.d.comb += hold.eq((pause != 0) | in_tree | in_random)
 
         # Beginning, end and errors.
-        all_issued = primed | (~walker.active & ~beats.o.valid)
+        all_issued = primed | (all_walked & ~issued)
         quiet, quiet_before = all_issued & (results == 0) & (reductions == 0), Signal()
         faulty = Signal(5)
         faults = [

@@ -148,15 +148,14 @@ class OperandReader(wiring.Component):
             earlier, place = place, Signal(2, name=f"place_{cycle}")
             m.d.sync += place.eq(earlier)
 
-        type = Signal(DataType)
+        type, is_float = Signal(DataType), Signal()
         with m.If(self.load):
-            m.d.sync += type.eq(self.type)
+            m.d.sync += [type.eq(self.type), is_float.eq(self.type == DataType.FLOAT32)]
         shifted = Signal.like(line)
         m.d.comb += shifted.eq(line >> (place << 3))
 
         converters = [IntToFloat(32) for _ in range(lanes)]
         valid = Signal(converters[0].latency + 1)
-        is_float = type == DataType.FLOAT32
         m.d.sync += valid.eq(Cat(self.port.response_valid & ~is_float, valid[:-1]))
         for lane, converter in enumerate(converters):
             m.submodules[f"converter_{lane}"] = converter

@@ -162,18 +162,24 @@ class ReductionWriter(wiring.Component):
 
         address, indexed, index_next = Signal(32), Signal(), Signal()
         request = self.port.request
-        written = request.valid & request.ready
+        write = data.StructLayout({"address": 32, "data": 32, "last": 1})
+        m.submodules.writes = writes = StreamFifo(shape=write, depth=2)
         m.d.comb += [
-            request.valid.eq(buffer.o.valid),
-            request.payload.address.eq(address),
-            request.payload.data.eq(Mux(index_next, buffer.o.payload.index, buffer.o.payload.value)),
+            writes.i.valid.eq(buffer.o.valid),
+            writes.i.payload.address.eq(address),
+            writes.i.payload.data.eq(Mux(index_next, buffer.o.payload.index, buffer.o.payload.value)),
+            writes.i.payload.last.eq(~index_next),
+            buffer.o.ready.eq(writes.i.ready & ~index_next),
+            request.valid.eq(writes.o.valid),
+            writes.o.ready.eq(request.ready),
+            request.payload.address.eq(writes.o.payload.address),
+            request.payload.data.eq(writes.o.payload.data),
             request.payload.mask.eq(0xF),
-            buffer.o.ready.eq(request.ready & ~index_next),
-            self.done.eq(written & ~index_next),
+            self.done.eq(request.valid & request.ready & writes.o.payload.last),
             self.fault.eq(self.port.fault),
         ]
         with m.If(self.load):
             m.d.sync += [address.eq(self.address), indexed.eq(self.indexed), index_next.eq(self.indexed)]
-        with m.Elif(written):
+        with m.Elif(writes.i.valid & writes.i.ready):
             m.d.sync += [address.eq(address + 4), index_next.eq(indexed & ~index_next)]
         return m

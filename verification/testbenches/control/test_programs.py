@@ -246,7 +246,7 @@ async def cycles_per_instruction(dut):
         (ScalarInstruction(ScalarOp.ADD, rd=1, immediate=3), 4),
         (ScalarInstruction(ScalarOp.MUL, rd=1, rs=2, rt=3), 7),
         (ScalarInstruction(ScalarOp.BNE, rd=1, rs=1, immediate=3), 4),
-        (ScalarInstruction(ScalarOp.LOAD, rd=1, rt=0), 8),
+        (ScalarInstruction(ScalarOp.LOAD, rd=1, rt=0), 9),
         (ScalarInstruction(ScalarOp.STORE, rd=1, rt=0), 4),
         (ScalarInstruction(ScalarOp.PUSH, rs=1), 3),
         (ScalarInstruction(ScalarOp.SIGNAL, rd=1), 3),

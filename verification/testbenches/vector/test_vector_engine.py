@@ -368,11 +368,11 @@ async def test_cycles(dut):
     rows = {"n": 64, "rows": 8}
     plain = {"a": v(0), "b": v(512), "d": v(1024)}
     cases = {
-        "MUL n=1": (Command(Function.MUL, **plain), 1, 15),
-        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 11),
-        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 15),
-        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 22),
-        "MAX of 8 x 64": (Command(a=v(0), **rows, reduction=Reduction.MAX, result=4032), 512, 14),
+        "MUL n=1": (Command(Function.MUL, **plain), 1, 16),
+        "COPY n=1": (Command(Function.COPY, a=v(0), d=v(1024)), 1, 12),
+        "MUL n=96": (Command(Function.MUL, **plain, n=96), 96, 16),
+        "MADD n=96": (Command(Function.MADD, **plain, c=v(2048), n=96), 96, 23),
+        "MAX of 8 x 64": (Command(a=v(0), **rows, reduction=Reduction.MAX, result=4032), 512, 16),
         "EXPM, FIXED_SUM of 8 x 64": (
             Command(
                 Function.EXPM,
@@ -384,27 +384,27 @@ async def test_cycles(dut):
                 result=4064,
             ),
             512,
-            43,
+            46,
         ),
         "MUL, SUM n=96": (
             Command(Function.MUL, **plain, n=96, reduction=Reduction.SUM, result=4032),
             96,
-            116,
+            118,
         ),
         "ADD strided n=96": (
             Command(Function.ADD, a=strided(0, 8), b=v(1024), d=v(2048), n=96),
             96 * lanes,
-            17,
+            18,
         ),
         "RANDOM n=96": (
             Command(Function.RANDOM, a=scalar(0), b=scalar(4), c=scalar(8), d=v(1024), n=96),
             22 * 96,
-            16,
+            17,
         ),
         "int16 to int8 n=96": (
             Command(a=v(2).as_type(DataType.INT16), d=v(1025).as_type(DataType.INT8), n=96),
             96,
-            24,
+            25,
         ),
     }
     for name, (command, elements, overhead) in cases.items():

@@ -23,7 +23,7 @@ def test_signals_in_order(rng):
         commands = [(int(rng.integers(4)), number % 15 + 1) for number in range(120)]
         position, left = 0, commands[0][0]
         for _ in range(3000):
-            ready = ctx.get(dut.i.ready)
+            ready = ctx.get(dut.room)
             issue = enter = False
             if position < len(commands) and ready and rng.random() < 0.6:
                 if left == 0 and commands[position][0] == 0:
@@ -33,8 +33,8 @@ def test_signals_in_order(rng):
                     enter = left == 1
             ctx.set(dut.accepted, enter)
             ctx.set(dut.issued, issue)
-            ctx.set(dut.i.valid, enter)
-            ctx.set(dut.i.payload, commands[position][1] if enter else 0)
+            ctx.set(dut.enter, enter)
+            ctx.set(dut.number, commands[position][1] if enter else 0)
             finish = done_total < issued_total and rng.random() < 0.5
             ctx.set(dut.done, finish)
             _, _, valid, number, busy = await ctx.tick().sample(dut.signal_valid, dut.signal, dut.busy)
