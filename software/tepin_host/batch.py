@@ -16,7 +16,7 @@ from tepin_host.errors import UserError
 from tepin_host.runtime import Report, busy_cycles, checked
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
-__all__ = ["BatchReport", "batch_memory", "most_rows", "run_reference", "run_rtl"]
+__all__ = ["BatchReport", "Steps", "batch_memory", "most_rows", "run_reference", "run_rtl"]
 
 
 @dataclass
@@ -65,7 +65,7 @@ def most_rows(model, config, **settings):
 
 def batch_memory(executable, requests):
     """External memory at the start of a batch: the image, empty caches, the requests."""
-    if executable.plan.rows == 1:
+    if executable.plan.slots == 1:
         raise UserError("the program runs one text at a time; compile the model for a batch")
     parts = [struct.pack("<I", len(requests)).ljust(PROMPT_OFFSET, b"\0")]
     for request in requests:
@@ -84,14 +84,14 @@ def batch_memory(executable, requests):
     return memory
 
 
-class _Steps:
-    """Makes out whose tokens the program's words are."""
+class Steps:
+    """Makes out whose tokens the words of a program are that works on many texts."""
 
     def __init__(self, executable, requests, report):
         self.executable, self.report = executable, report
-        report.lines = [Report() for _ in requests]
-        self._lines = list(range(executable.plan.rows))  # of each slot
-        self._following = executable.plan.rows
+        report.lines = report.lines or [Report() for _ in requests]
+        self._lines = list(range(executable.plan.slots))  # of each slot
+        self._following = executable.plan.slots
         self.stamps = [[] for _ in requests]
         self.steps = [[]]  # of each step: (line, whether its token is part of its text)
 
@@ -115,7 +115,7 @@ class _Steps:
 
     def observe(self, words, tile):
         """Take over observed logits: a flat array of float32, column tile by column tile of `tile` columns."""
-        logits, at = [[] for _ in self.report.lines], 0
+        logits, at = [], 0
         for step in self.steps[:-1]:
             rows, parts = len(step), []
             for _, tokens in self.executable.plan.chunks:
@@ -123,12 +123,24 @@ class _Steps:
                     width = min(tile, tokens - start)
                     parts.append(words[at : at + rows * width].reshape(rows, width))
                     at += rows * width
-            for (line, counts), row in zip(step, np.concatenate(parts, axis=1), strict=True):
-                if counts:
-                    logits[line].append(row)
+            logits.extend(np.concatenate(parts, axis=1))
+        self.assign(logits)
+
+    def assign(self, logits):
+        """Take over a row of logits for each word, in their order."""
+        rows = [[] for _ in self.report.lines]
+        chosen = [entry for step in self.steps for entry in step]
+        for (line, counts), row in zip(chosen, logits, strict=True):
+            if counts:
+                rows[line].append(row)
         vocabulary = self.executable.plan.model.vocab_size
-        for report, rows in zip(self.report.lines, logits, strict=True):
-            report.logits = np.array(rows, "<f4").reshape(-1, vocabulary)
+        for report, found in zip(self.report.lines, rows, strict=True):
+            report.logits = np.array(found, "<f4").reshape(-1, vocabulary)
+
+    def time(self):
+        """Take over the cycles that came with the words."""
+        for line, stamps in zip(self.report.lines, self.stamps, strict=True):
+            line.time(stamps)
 
 
 def run_reference(executable, requests, report, memory=None):
@@ -139,7 +151,7 @@ def run_reference(executable, requests, report, memory=None):
     """
     memory = batch_memory(executable, requests) if memory is None else memory
     simulator = FunctionalSimulator(executable.plan.config, memory)
-    steps = _Steps(executable, requests, report)
+    steps = Steps(executable, requests, report)
     try:
         for word in simulator.run(executable.program):
             yield steps.take(word)
@@ -160,7 +172,7 @@ def run_rtl(executable, requests, report, simulator):
     window = (0, len(simulator.memory))
     driver.start(read=window, write=window)
     start, words = simulator.cycle, []
-    steps = _Steps(executable, requests, report)
+    steps = Steps(executable, requests, report)
     for word in driver.tokens(lambda: simulator.run(1 << 40)):
         report.cycles = simulator.cycle - start
         words.append(simulator.observed())
@@ -170,6 +182,5 @@ def run_rtl(executable, requests, report, simulator):
         raise UserError(f"the chip stopped with {error}")
     words.append(simulator.observed())
     steps.observe(np.concatenate(words).view("<f4"), tile=executable.plan.config.columns)
-    for line, stamps in zip(report.lines, steps.stamps, strict=True):
-        line.time(stamps)
+    steps.time()
     report.busy_cycles = busy_cycles(driver)

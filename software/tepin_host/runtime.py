@@ -69,11 +69,10 @@ class Report:
 
     def observe(self, executables, parts):
         """Take over observed logits: of each chip, float32 words in order."""
-        count = len(self.tokens)
-        columns = [
-            np.asarray(words, "<f4")[: count * executable.plan.shard.tokens.count].reshape(count, -1)
-            for executable, words in zip(executables, parts, strict=True)
-        ]
+        count, columns = len(self.tokens), []
+        for executable, words in zip(executables, parts, strict=True):
+            width = executable.plan.shard.tokens.count
+            columns.append(np.asarray(words, "<f4")[: count * width].reshape(count, width))
         self.logits = np.concatenate(columns, axis=1)
 
     def time(self, stamps):

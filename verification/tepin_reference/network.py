@@ -47,6 +47,14 @@ class Network:
         """Port of chip `rank` in a full network that leads to chip `other`."""
         return other - (other > rank)
 
+    def port_onward(self, rank):
+        """Port of chip `rank` that leads to the chip behind it, and from the last one to the first."""
+        return 1 if self.topology == "ring" else self.port_to(rank, (rank + 1) % self.chips)
+
+    def port_back(self, rank):
+        """Port of chip `rank` that leads to the chip before it."""
+        return 0 if self.topology == "ring" else self.port_to(rank, (rank - 1) % self.chips)
+
     def wires(self):
         """All links, each once, as ((chip, port), (chip, port))."""
         if self.topology == "ring":

@@ -28,7 +28,7 @@ def print_report(report, executables, *, latency=None, speed=None, links=None):
     rows = {
         "model": f"{model}, {plan.weights} weights, {plan.activations} activations",
         "chip": f"{plan.config.describe()}{memory} hash={plan.config.hash:08x}",
-        **({"chips": f"{plan.chips}, {plan.topology}"} if plan.chips > 1 else {}),
+        **({"chips": f"{plan.chips}, {plan.topology}, {plan.parallel}"} if plan.chips > 1 else {}),
         "tokens": f"{len(report.tokens)}",
     }
     if speed and report.cycles_per_token:

@@ -10,12 +10,17 @@ from pathlib import Path
 from tepin.config import PRESETS
 from tepin.io.protocol import BAUD
 from tepin_host.commands import Command
+from tepin_host.commands.chips import (
+    add_chips_arguments,
+    check_chips,
+    compile_for_chips,
+    links_in_words,
+    start_simulators,
+)
 from tepin_host.commands.options import (
     add_model_arguments,
-    add_topology_argument,
     compile_with_progress,
     config_from_arguments,
-    given,
     load_from_arguments,
     progress_bar,
 )
@@ -66,16 +71,7 @@ def _add_arguments(parser):
         default=_BACKENDS[0],
         help="the compiled RTL, or the functional simulator (same bits, no cycles)",
     )
-    parser.add_argument(
-        "--chips", metavar="N", type=int, default=1, help="divide the model among so many chips (default: 1)"
-    )
-    add_topology_argument(parser)
-    parser.add_argument(
-        "--bit-errors",
-        metavar="RATE",
-        type=float,
-        help="simulate the serial links between the chips as well, on lanes that flip bits at this rate, such as 1e-5",
-    )
+    add_chips_arguments(parser)
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="seed of the sampling (default: 0)")
     parser.add_argument(
         "--temperature", metavar="T", type=float, default=0.0, help="0 writes the most likely text (default)"
@@ -108,10 +104,12 @@ def _run(arguments):
 
         _check_seed(arguments)
         config, latency = _memory(arguments.memory, config_from_arguments(arguments))
+        check_chips(arguments)
         run_batch(arguments, config, latency, say=_say)
         return
     if arguments.rows is not None:
         raise UserError("--rows is for --batch")
+    check_chips(arguments)
     _check_kv(arguments)
     _check_trace(arguments)
     with (
@@ -123,8 +121,8 @@ def _run(arguments):
     ):
         executables, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
-        memory = executables[0].memory(request)
-        tokens, simulators = _start(arguments, chip, executables, request, report, latency, memory)
+        memories = _memories(arguments, executables, request)
+        tokens, simulators = _start(arguments, chip, executables, request, report, latency, memories)
         simulator = simulators[0] if simulators else None
         decoder = Decoder(tokenizer)
         started, before = time.monotonic(), simulator.cycle if simulator else 0
@@ -142,7 +140,7 @@ def _run(arguments):
         if simulator:
             rate = (simulator.cycle - before) / (time.monotonic() - started)
             shown = None if arguments.board else latency  # a board's memory has many latencies
-            links = None if arguments.bit_errors is None else _links(simulators)
+            links = None if arguments.bit_errors is None else links_in_words(simulators)
             print_report(report, executables, latency=shown, speed=("simulation", rate), links=links)
         elif chip:
             print_report(report, executables, speed=("device", chip.identity.clock_hz))
@@ -151,7 +149,7 @@ def _run(arguments):
         if _traced(arguments):
             _write_trace(arguments, executables[0], request, report, simulator, write_trace, write_plot)
         if arguments.save_kv is not None:
-            write_kv(KvCache.capture(executables[0], request, report.tokens, memory).encode())
+            write_kv(KvCache.capture(executables[0], request, report.tokens, memories[0]).encode())
         write(report_json(report, "".join(pieces)))
 
 
@@ -261,11 +259,6 @@ def _prepare(arguments, chip):
     from tepin_host.tokenizer import Tokenizer, find_tokenizer
 
     _check_seed(arguments)
-    if arguments.bit_errors is not None:
-        if not 0 <= arguments.bit_errors <= 0.01:
-            raise UserError(f"--bit-errors must be 0 to 0.01, not {arguments.bit_errors}")
-        if arguments.chips == 1 or arguments.backend != _BACKENDS[0]:
-            raise UserError("--bit-errors are those of the links between several chips' RTL; see --chips")
     executable = model = None
     if arguments.model is not None and Path(arguments.model).is_dir():
         executable = Executable.load(arguments.model)
@@ -305,7 +298,7 @@ def _prepare(arguments, chip):
     request.encode(sizes)  # Raises if the model cannot do that.
     if executable is None and arguments.chips == 1:
         executable = compile_with_progress(model, config, arguments)
-    executables = [executable] if executable else _compile_chips(model, config, arguments)
+    executables = [executable] if executable else compile_for_chips(model, config, arguments)
     if cache:
         cache.check(executables[0], arguments.load_kv)
     return executables, request, tokenizer, latency
@@ -316,75 +309,38 @@ def _check_seed(arguments):
         raise UserError(f"the seed must be 0 to {(1 << 32) - 1}, not {arguments.seed}")
 
 
-def _compile_chips(model, config, arguments):
-    """An executable for each chip. A configuration without links gets those that it takes."""
-    from tepin_host.compiler import compile_chips
-    from tepin_host.compiler.shard import Shard
-    from tepin_reference.network import Network
+def _memories(arguments, executables, request):
+    """Each chip's external memory at the start."""
+    if arguments.parallel == "pipeline":
+        from tepin_host.batch import batch_memory
 
-    Shard(model.config, chips=arguments.chips)  # Raises if the model cannot be divided like that.
-    network = Network(arguments.chips, arguments.topology)
-    if not config.links:
-        config = replace(config, links=network.links)
-    with progress_bar(f"compiling {model.name}") as progress:
-        return compile_chips(
-            model,
-            config,
-            chips=arguments.chips,
-            topology=arguments.topology,
-            weights=given(arguments, "weights"),
-            activations=given(arguments, "activations"),
-            progress=progress,
-        )
+        return [batch_memory(executable, [request]) for executable in executables]
+    return [executable.memory(request) for executable in executables]
 
 
-def _start(arguments, chip, executables, request, report, latency, memory):
+def _start(arguments, chip, executables, request, report, latency, memories):
     """The tokens to come, and the simulators of the RTL, of which there may be none."""
-    from tepin_host import chips
+    from tepin_host import chips, pipeline
     from tepin_host.runtime import load_device, run_device, run_reference, run_rtl
 
-    if len(executables) > 1:
-        if arguments.backend == "reference":
-            return chips.run_reference(executables, request, report), []
-        from tepin_host.simulation import join, wire
-
-        network, rate = executables[0].plan.shard.network, arguments.bit_errors
-        memories = [memory, *(executable.memory(request) for executable in executables[1:])]
-        simulators = _simulators(executables, memories, latency, serial=rate is not None)
-        if rate is None:
-            join(simulators, network)
-        else:
-            wire(simulators, network, bit_error_rate=rate, seed=arguments.seed)
-        return chips.run_rtl(executables, request, report, simulators), simulators
-    (executable,) = executables
     if chip is not None:
-        with progress_bar(f"loading {executable.name}") as progress:
-            load_device(executable, request, chip, progress)
-        return run_device(executable, request, report, chip), [chip] if arguments.board else []
-    if arguments.backend == "reference":
-        return run_reference(executable, request, report, memory), []
-    (simulator,) = _simulators(executables, [memory], latency, trace=_traced(arguments))
-    return run_rtl(executable, request, report, simulator), [simulator]
-
-
-def _links(simulators):
-    """What has happened on the serial links, in words."""
-    ports = [
-        simulator.link_status(port) for simulator in simulators for port in range(simulator.config.links)
-    ]
-    flipped, errors, replays = (
-        sum(port[name] for port in ports) for name in ("flipped", "errors", "replays")
-    )
-    return f"{flipped:,} bits flipped, {errors:,} frames lost, {replays:,} replays"
-
-
-def _simulators(executables, memories, latency, *, serial=False, trace=False):
-    """A simulated chip for each executable, on its memory; one compilation for all of them."""
-    from tepin_host.simulation import ChipSimulator, build_simulator
-
-    config = executables[0].plan.config
-    library = build_simulator(config, serial=serial, trace=trace, progress=_say)
-    return [ChipSimulator(config, memory, latency=latency, library=library) for memory in memories]
+        with progress_bar(f"loading {executables[0].name}") as progress:
+            load_device(executables[0], request, chip, progress)
+        return run_device(executables[0], request, report, chip), [chip] if arguments.board else []
+    simulators = []
+    if arguments.backend == _BACKENDS[0]:
+        simulators = start_simulators(
+            executables, memories, arguments, latency, trace=_traced(arguments), say=_say
+        )
+    if arguments.parallel == "pipeline":
+        return pipeline.one_text(executables, request, report, simulators or None), simulators
+    if len(executables) > 1:
+        if simulators:
+            return chips.run_rtl(executables, request, report, simulators), simulators
+        return chips.run_reference(executables, request, report), []
+    if simulators:
+        return run_rtl(executables[0], request, report, simulators[0]), simulators
+    return run_reference(executables[0], request, report, memories[0]), []
 
 
 def _memory(text, config):

@@ -5,13 +5,14 @@ import json
 import time
 from pathlib import Path
 
+from tepin_host.commands.chips import compile_for_chips, links_in_words, start_simulators
 from tepin_host.commands.options import given, load_from_arguments, progress_bar
 from tepin_host.commands.tables import print_rows
 from tepin_host.errors import UserError
 
 __all__ = ["run_batch"]
 
-_EXCLUDED = ("save_kv", "load_kv", "device", "board", "bit_errors", "trace", "plot")
+_EXCLUDED = ("save_kv", "load_kv", "device", "board", "trace", "plot")
 
 
 def run_batch(arguments, config, latency, *, say):
@@ -25,10 +26,9 @@ def run_batch(arguments, config, latency, *, say):
         Of the memory, in cycles.
     say : callable(message)
     """
-    from tepin_host import batch
+    from tepin_host import batch, pipeline
     from tepin_host.compiler import Request, compile_model
     from tepin_host.output import output_file
-    from tepin_host.simulation import ChipSimulator, build_simulator
     from tepin_host.tokenizer import Decoder, Tokenizer, find_tokenizer
 
     _check(arguments)
@@ -47,18 +47,24 @@ def run_batch(arguments, config, latency, *, say):
                 request.encode(model.config)  # Raises if the model cannot do that.
             except UserError as error:
                 raise UserError(f"{arguments.batch}: line {number}: {error}") from None
-        formats = {name: given(arguments, name) for name in ("weights", "activations")}
-        rows = arguments.rows or batch.most_rows(model.config, config, **formats)
-        with progress_bar(f"compiling {model.name}") as progress:
-            executable = compile_model(model, config, rows=rows, progress=progress, **formats)
-        report, simulator = batch.BatchReport(), None
-        if arguments.backend == "reference":
-            events = batch.run_reference(executable, requests, report)
+        if arguments.chips > 1:
+            executables = compile_for_chips(model, config, arguments)
         else:
-            memory = batch.batch_memory(executable, requests)
-            library = build_simulator(config, progress=say)
-            simulator = ChipSimulator(config, memory, latency=latency, library=library)
-            events = batch.run_rtl(executable, requests, report, simulator)
+            formats = {name: given(arguments, name) for name in ("weights", "activations")}
+            rows = arguments.rows or batch.most_rows(model.config, config, **formats)
+            with progress_bar(f"compiling {model.name}") as progress:
+                executables = [compile_model(model, config, rows=rows, progress=progress, **formats)]
+        report, simulators = batch.BatchReport(), []
+        if arguments.backend == "rtl":
+            memories = [batch.batch_memory(executable, requests) for executable in executables]
+            simulators = start_simulators(executables, memories, arguments, latency, say=say)
+        runner, parts = (pipeline, (executables,)) if arguments.chips > 1 else (batch, executables)
+        if simulators:
+            events = runner.run_rtl(
+                *parts, requests, report, simulators if runner is pipeline else simulators[0]
+            )
+        else:
+            events = runner.run_reference(*parts, requests, report)
         texts = [""] * len(requests)
         started = time.monotonic()
         for line, _, ended in events:
@@ -67,16 +73,21 @@ def run_batch(arguments, config, latency, *, say):
                 tokens = [*requests[line].prompt[1:], *report.lines[line].tokens]
                 texts[line] = "".join(decoder.decode(token) for token in tokens) + decoder.finish()
                 print(f"[{line + 1}] {texts[line]}", flush=True)
-        rate = simulator.cycle / (time.monotonic() - started) if simulator else None
-        _print_table(report, executable, latency if simulator else None, rate)
+        rate = simulators[0].cycle / (time.monotonic() - started) if simulators else None
+        links = None if arguments.bit_errors is None else links_in_words(simulators)
+        _print_table(report, executables[0], latency if simulators else None, rate, links)
         write(_json(report, lines, texts))
 
 
 def _check(arguments):
     if arguments.prompt:
         raise UserError("--batch and --prompt exclude each other: the prompts are in the file")
-    if arguments.chips != 1:
-        raise UserError("--batch and --chips exclude each other: several chips run one text at a time")
+    if arguments.chips != 1 and arguments.parallel != "pipeline":
+        raise UserError(
+            "--batch on several chips takes --parallel pipeline; otherwise they run one text at a time"
+        )
+    if arguments.chips != 1 and arguments.rows is not None:
+        raise UserError("--rows is for one chip: those of a pipeline have one row each")
     for name in _EXCLUDED:
         if getattr(arguments, name) is not None:
             raise UserError(f"--batch and --{name.replace('_', '-')} exclude each other")
@@ -100,13 +111,14 @@ def _lines(path):
     return [line.rstrip("\r") for line in lines]
 
 
-def _print_table(report, executable, latency, rate):
+def _print_table(report, executable, latency, rate, links):
     plan = executable.plan
     memory = f" latency={latency}" if latency else ""
     rows = {
         "model": f"{executable.name}, {plan.weights} weights, {plan.activations} activations",
         "chip": f"{plan.config.describe()}{memory} hash={plan.config.hash:08x}",
-        "lines": f"{len(report.lines)}, up to {plan.rows} at a time",
+        **({"chips": f"{plan.chips}, {plan.topology}, {plan.parallel}"} if plan.chips > 1 else {}),
+        "lines": f"{len(report.lines)}, up to {plan.slots} at a time",
         "tokens": f"{report.tokens}",
     }
     if rate and report.tokens:
@@ -121,6 +133,8 @@ def _print_table(report, executable, latency, rate):
             },
             "simulation": f"{rate:,.0f} cycles/s",
         }
+    if links:
+        rows["links"] = links
     print_rows(rows)
 
 

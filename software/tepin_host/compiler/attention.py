@@ -27,7 +27,7 @@ __all__ = ["Attention"]
 
 
 class Attention(AttentionParts):
-    """Writes attention into a `LlamaProgram`."""
+    """Writes attention into a `LayerProgram`."""
 
     def __init__(self, program):
         super().__init__(program)
@@ -134,12 +134,12 @@ class Attention(AttentionParts):
         a, at, heads, s = self.a, self.at, self.plan.heads, self.semaphore
         self.normalise(at, heads, reduce=at["maxima"], signal=s["ATTENDED"])
         row_maximum = self.pad["scalars"] + 12
-        if self.plan.chips == 1:
-            a.vector(Function.COPY, heads, a=Vector(at["maxima"]), reduce=(Reduction.MAX, row_maximum))
-            self.program.quantize_rows(at["attention"], self.model.dim, row_maximum)
-        else:
+        if self.plan.gathers:
             a.nop(Engine.VECTOR, signal=s["SLICE"])
             self.program.gather_and_quantize("attention", self.model.dim, row_maximum)
+        else:
+            a.vector(Function.COPY, heads, a=Vector(at["maxima"]), reduce=(Reduction.MAX, row_maximum))
+            self.program.quantize_rows(at["attention"], self.model.dim, row_maximum)
 
     def _other_heads_alone(self):
         """The part of a chip without heads: to do as if, and to receive what the others have computed."""

@@ -178,7 +178,7 @@ class BatchProgram(RowProgram):
         plan, pad, m = self.plan, self.pad, self.model
         kv, heads = plan.kv_heads, plan.heads
         table = {"start": (0, 0), "positions": (0, 0), "cache": (self.address("cache"), plan.slot_bytes)}
-        self._write_table("slot_table", SLOT, plan.rows, table | {"tag": (0, 1)})
+        SLOT.write_table(self.a, pad["slot_table"], plan.rows, table | {"tag": (0, 1)})
         steps = {
             "kv_floats": 4 * kv * m.head_dim,
             "kv_numbers": 4 * kv,
@@ -186,7 +186,9 @@ class BatchProgram(RowProgram):
             "queries": heads * plan.row_bytes(m.head_dim),
             "floats": 4 * heads * m.head_dim,
         }
-        self._write_table("row_table", ROW, plan.rows, {name: (0, step) for name, step in steps.items()})
+        ROW.write_table(
+            self.a, pad["row_table"], plan.rows, {name: (0, step) for name, step in steps.items()}
+        )
         block = 4 * BLOCK
         steps = {
             "scores": heads * block,
@@ -195,28 +197,15 @@ class BatchProgram(RowProgram):
             "block_attention": 4 * heads * m.head_dim,
             "block_value_scales": kv * block,
         }
-        self._write_table("job_table", JOB, 2, {name: (0, step) for name, step in steps.items()})
+        JOB.write_table(self.a, pad["job_table"], 2, {name: (0, step) for name, step in steps.items()})
         sizes = {
             "key_pages": kv * plan.key_page_bytes,
             "value_pages": kv * plan.value_page_bytes,
             "value_scales": kv * block,
         }
-        self._write_table("page_table", PAGES, 2, {name: (pad[name], size) for name, size in sizes.items()})
-
-    def _write_table(self, table, record, count, values):
-        """Words of `count` records: `values` = name: (in the first one, more in each one after)."""
-        a = self.a
-        with a.temporary("at") as at, a.temporary("end") as end, a.temporary("value") as value:
-            for name, (first, step) in values.items():
-                a.move(at, self.pad[table])
-                a.move(end, self.pad[table] + count * record.size)
-                a.move(value, first)
-                start = a.label("record")
-                a.place(start)
-                record.store(a, value, at, name)
-                a.scalar(ScalarOp.ADD, value, value, step)
-                a.scalar(ScalarOp.ADD, at, at, record.size)
-                a.branch(ScalarOp.BNE, at, end, start)
+        PAGES.write_table(
+            self.a, pad["page_table"], 2, {name: (pad[name], size) for name, size in sizes.items()}
+        )
 
     @property
     def _norm_bytes(self):

@@ -7,19 +7,18 @@ positions, so that they share the pages that are being filled, and all full bloc
 """
 
 from tepin.isa import Engine, ScalarOp
-from tepin_host.compiler.conventions import BLOCK, PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.conventions import BLOCK
 from tepin_host.compiler.records import ROW, SLOT
+from tepin_host.compiler.slots import Slots
 
 __all__ = ["Scheduler"]
 
 
-class Scheduler:
+class Scheduler(Slots):
     """Writes the schedule of a step into a `BatchProgram`."""
 
     def __init__(self, program):
-        self.program = program
-        self.plan, self.pad = program.plan, program.pad
-        self.a, self.r, self.semaphore = program.a, program.r, program.semaphore
+        super().__init__(program, SLOT, "DONE")
 
     def emit(self):
         """count = rows of the step, 0 if all is done; their records, tokens and positions; `samples`, `full_blocks`."""
@@ -27,61 +26,6 @@ class Scheduler:
         with self.a.temporary("spare") as spare:
             self._count_spare_rows(spare)
             self._fill_rows(spare)
-
-    def _each_slot(self, slot, body):
-        """`body(next)` for each slot that has a text; it may jump to the label `next`."""
-        a = self.a
-        start, following, done = a.label("slot"), a.label("next_slot"), a.label("slots_done")
-        a.move(slot, self.pad["slot_table"])
-        a.place(start)
-        body(following)
-        a.place(following)
-        a.scalar(ScalarOp.ADD, slot, slot, SLOT.size)
-        with a.temporary("end") as end:
-            a.move(end, self.pad["slot_table"] + self.plan.rows * SLOT.size)
-            a.branch(ScalarOp.BNE, slot, end, start)
-        a.place(done)
-
-    def _unless_busy(self, slot, position, positions, label, *, busy):
-        """Go to the label if the slot is busy, or if it is not; `position` and `positions` are loaded."""
-        SLOT.load(self.a, position, slot, "start")
-        SLOT.load(self.a, positions, slot, "positions")
-        self.a.branch(ScalarOp.BLT if busy else ScalarOp.BGE, position, positions, label)
-
-    def _join(self):
-        """Give free slots the next lines."""
-        a, program = self.a, self.program
-        done = a.label("joined")
-        with (
-            a.temporary("slot") as slot,
-            a.temporary("lines") as lines,
-            a.temporary("line") as line,
-            a.temporary("one") as one,
-            a.temporary("two") as two,
-        ):
-            a.load_word(lines, program.word("lines"))
-            a.branch(ScalarOp.BEQ, lines, a.zero, done)
-            a.load_word(line, program.word("line"))
-
-            def join(following):
-                self._unless_busy(slot, one, two, following, busy=True)
-                a.branch(ScalarOp.BEQ, lines, a.zero, following)
-                a.load(line, slot, 4 * len(REQUEST_HEADER), signal=self.semaphore["DONE"])
-                a.wait(self.semaphore["DONE"])
-                a.scalar(ScalarOp.ADD, line, line, PROMPT_OFFSET)
-                SLOT.store(a, line, slot, "prompt")
-                SLOT.load(a, one, slot, "prompt_length")
-                # The next line begins at a multiple of PROMPT_OFFSET.
-                a.scalar(ScalarOp.MUL, one, one, 4)
-                a.scalar(ScalarOp.ADD, one, one, PROMPT_OFFSET - 1)
-                a.scalar(ScalarOp.AND, one, one, -PROMPT_OFFSET)
-                a.scalar(ScalarOp.ADD, line, line, one)
-                a.scalar(ScalarOp.SUB, lines, lines, 1)
-
-            self._each_slot(slot, join)
-            a.store_word(lines, program.word("lines"))
-            a.store_word(line, program.word("line"))
-        a.place(done)
 
     def _count_spare_rows(self, spare):
         """spare = rows less the texts that are being written."""

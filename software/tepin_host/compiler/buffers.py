@@ -7,7 +7,7 @@ Where many rows need a lot of room, buffers share it that are in use in differen
 
 from tepin_host.compiler.allocate import ScratchpadMap
 from tepin_host.compiler.conventions import BLOCK, PROMPT_OFFSET
-from tepin_host.compiler.records import JOB, PAGES, ROW, SLOT, WORDS
+from tepin_host.compiler.records import BOOKS, JOB, PAGES, PASS, ROW, SLOT, TEXT, WORDS
 from tepin_host.layout import table_stride
 
 __all__ = ["batch_buffers", "place", "single_buffers"]
@@ -40,7 +40,7 @@ def single_buffers(plan):
     yield "norms", 2 * 2 * dim * 4, 3
     yield "u", 4 * dim, 2
     yield "xq", plan.row_bytes(max(dim, m.hidden_dim)), 3
-    yield "embedding", plan.chips * table_stride(dim), 3
+    yield "embedding", (plan.chips if plan.gathers else 1) * table_stride(dim), 3
     yield "rotary", 4 * m.head_dim, 3
     yield "k", 4 * kv_heads * m.head_dim, 2
     yield "v", 4 * kv_heads * m.head_dim, 2
@@ -76,6 +76,13 @@ def single_buffers(plan):
     yield "scalars", 32, 2
     if plan.chips > 1:
         yield "candidates", 8 * plan.chips, 2
+        yield "choice", 8, 2
+    if plan.slots > 1:
+        yield "inbox", 4 * dim, 3
+        yield "final", 4 * dim, 3
+        yield "slot_table", plan.slots * TEXT.size, 2
+        yield "passes", (plan.chips + 1) * PASS.size, 2
+        yield "books", BOOKS.size, 2
 
 
 def batch_buffers(plan):

@@ -5,6 +5,7 @@ from tepin_host.compiler.batch import BatchProgram
 from tepin_host.compiler.executable import Executable
 from tepin_host.compiler.image import build_image
 from tepin_host.compiler.llama import LlamaProgram
+from tepin_host.compiler.pipeline import PipelineProgram
 from tepin_host.compiler.plan import Plan
 from tepin_host.errors import UserError
 
@@ -22,6 +23,7 @@ def compile_model(
     chips=1,
     topology="ring",
     rows=1,
+    parallel="tensor",
     progress=None,
 ):
     """Compile a model for a chip, or for one of several.
@@ -38,6 +40,8 @@ def compile_model(
         Which chip, of how many, and how they are wired (`tepin_reference.network`).
     rows : int
         With more than one, the program is that of a batch: up to so many texts, and tokens of a prompt, at a time.
+    parallel : "tensor" or "pipeline"
+        What several chips divide: every layer, or the layers among them. The program of a pipeline is one of many texts.
     progress : callable(fraction), optional
 
     Raises
@@ -45,14 +49,20 @@ def compile_model(
     UserError
         If the model does not fit the chip.
     """
-    plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology, rows)
-    program = (LlamaProgram if rows == 1 else BatchProgram)(plan).words
+    plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology, rows, parallel)
+    program = _program(plan).words
     if len(program) > config.program_words:
         raise UserError(
             f"the program has {len(program)} words, the program memory of this configuration {config.program_words}; "
             "use a larger program_words"
         )
     return Executable(plan, program, build_image(model, plan, progress), model.name)
+
+
+def _program(plan):
+    if plan.parallel == "pipeline":
+        return PipelineProgram(plan)
+    return (LlamaProgram if plan.rows == 1 else BatchProgram)(plan)
 
 
 def compile_chips(model, config, *, chips, progress=None, **settings):

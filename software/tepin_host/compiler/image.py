@@ -43,8 +43,10 @@ def build_image(model, plan, progress=None):
     put(at["constants"], plan.constant_words() + model.final_norm.astype("<f4").tobytes())
     put(at["rotary"], rotary_table(config).tobytes())
     shard = plan.shard
-    put(at["embedding"], pack_table(quantize_int8(model.embedding[shard.tokens.slice])))
-    norms = [np.concatenate([layer.attention_norm, layer.ffn_norm]) for layer in model.layers]
+    if shard.embedded.count:
+        put(at["embedding"], pack_table(quantize_int8(model.embedding[shard.embedded.slice])))
+    layers = model.layers[shard.layers.slice]
+    norms = [np.concatenate([layer.attention_norm, layer.ffn_norm]) for layer in layers]
     put(at["norms"], np.stack(norms).astype("<f4").tobytes())
 
     columns, word = plan.config.columns, plan.config.fifo_word_bytes
@@ -54,7 +56,7 @@ def build_image(model, plan, progress=None):
     }
     kv, queries = shard.kv_heads.scaled(config.head_dim), shard.heads.scaled(config.head_dim)
     rows = {"wk": kv, "wv": kv, "wq": queries, "wo": shard.channels, "w2": shard.channels}
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(layers):
         base = at["weights"] + index * plan.offsets["end"]
         for name in MATRICES:
             weights = getattr(layer, name)
@@ -64,8 +66,8 @@ def build_image(model, plan, progress=None):
                 continue
             put(base + plan.offsets[name], pack_matrix(quantize(weights, plan.weights), columns, word))
         if progress:
-            progress((index + 1) / (config.n_layers + 1))
-    address = at["weights"] + config.n_layers * plan.offsets["end"]
+            progress((index + 1) / (len(layers) + 1))
+    address = at["weights"] + len(layers) * plan.offsets["end"]
     classifier = quantize(model.classifier[shard.tokens.slice], plan.weights)
     for start, tokens in plan.chunks:
         stream = pack_matrix(_rows(classifier, start - shard.tokens.start, tokens), columns, word)

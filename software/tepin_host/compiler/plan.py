@@ -14,9 +14,9 @@ External memory, from address 0 (exact addresses: `tepin compile` writes them to
 A key page is the weight stream of a [head_dim][64] matrix, so inserting a token changes one column; a value page is that of
 a [64][head_dim] matrix without scales, so inserting a token changes one row.
 
-On several chips each has a plan of its own, for its part of the model (`shard.py`).
+On several chips each has a plan of its own, for its part of the model (`shard.py`, `stage.py`).
 
-With several rows (`batch.py`), there is a cache for each of as many slots, and the requests lie behind them:
+With several slots (`batch.py`, `pipeline.py`), there is a cache for each of them, and the requests lie behind them:
 
     cache       per slot, each as above
     requests    number of lines; then for each its request, one behind the other, as far as memory goes
@@ -34,6 +34,7 @@ from tepin_host.compiler.allocate import MemoryMap
 from tepin_host.compiler.buffers import batch_buffers, place, single_buffers
 from tepin_host.compiler.conventions import BLOCK, CONSTANTS, PROMPT_OFFSET
 from tepin_host.compiler.shard import Shard
+from tepin_host.compiler.stage import Stage
 from tepin_host.errors import UserError
 from tepin_host.layout import stream_size, table_stride, useful_bytes, weight_type
 from tepin_host.models import ModelConfig
@@ -60,6 +61,8 @@ class Plan:
         Which chip of how many this is for, and how they are wired, as of `Shard`.
     rows : int
         Tokens that pass through the network at once; with more than one, it is the plan of a batch.
+    parallel : "tensor" or "pipeline"
+        Whether several chips have a part of every layer (`Shard`), or some layers each (`Stage`).
     """
 
     model: ModelConfig
@@ -71,6 +74,7 @@ class Plan:
     chips: int = 1
     topology: str = "ring"
     rows: int = 1
+    parallel: str = "tensor"
 
     def __post_init__(self):
         if self.chunk < 1:
@@ -90,7 +94,9 @@ class Plan:
                 f"not {self.rows}"
             )
         if self.rows > 1 and self.chips > 1:
-            raise UserError("a batch runs on one chip; several chips run one text at a time")
+            raise UserError("a batch runs on one chip; several chips have one row each")
+        if self.parallel not in ("tensor", "pipeline"):
+            raise ValueError(f"parallel must be tensor or pipeline, not {self.parallel!r}")
         if self.chips > 1 and self.shard.network.links > self.config.links:
             raise UserError(
                 f"{self.chips} chips that are wired as {self.topology} need links={self.shard.network.links}, "
@@ -103,7 +109,24 @@ class Plan:
     @cached_property
     def shard(self):
         """The chip's part of the model."""
+        if self.parallel == "pipeline":
+            return Stage(self.model, self.rank, self.chips, self.topology, self.weights, self.config.columns)
         return Shard(self.model, self.rank, self.chips, self.topology)
+
+    @property
+    def gathers(self):
+        """Whether chips gather rows of which each has computed a part."""
+        return self.chips > 1 and self.parallel == "tensor"
+
+    @property
+    def slots(self):
+        """Texts that the program works on at a time."""
+        return self.chips + 1 if self.parallel == "pipeline" else self.rows
+
+    @property
+    def layers(self):
+        """Number of the chip's layers."""
+        return self.shard.layers.count
 
     @property
     def heads(self):
@@ -227,7 +250,7 @@ class Plan:
 
     @property
     def cache_block_bytes(self):
-        return self.cache_layer_bytes * self.model.n_layers
+        return self.cache_layer_bytes * self.layers
 
     @property
     def slot_bytes(self):
@@ -241,15 +264,15 @@ class Plan:
         """The memory map."""
         m = self.model
         memory = MemoryMap(max(64, self.config.fifo_word_bytes))
-        if self.rows == 1:
+        if self.slots == 1:
             memory.add("request", PROMPT_OFFSET + 4 * m.max_seq_len)
         memory.add("constants", self.constants_bytes)
         memory.add("rotary", m.max_seq_len * m.head_dim * 4)
-        memory.add("embedding", self.shard.tokens.count * table_stride(m.dim))
-        memory.add("norms", m.n_layers * 2 * m.dim * 4)
-        memory.add("weights", m.n_layers * self.offsets["end"] + self.classifier_bytes)
-        memory.add("cache", self.rows * self.slot_bytes)
-        if self.rows > 1:
+        memory.add("embedding", self.shard.embedded.count * table_stride(m.dim))
+        memory.add("norms", self.layers * 2 * m.dim * 4)
+        memory.add("weights", self.layers * self.offsets["end"] + self.classifier_bytes)
+        memory.add("cache", self.slots * self.slot_bytes)
+        if self.slots > 1:
             memory.add("requests", PROMPT_OFFSET)
         if memory.size > 1 << 32:
             raise UserError(
@@ -281,24 +304,26 @@ class Plan:
     def useful_bytes(self, position):
         """Bytes that the chip must move for the token at `position`: unpadded tensors, keys and values read and written."""
         m = self.model
-        embedding = m.dim + 4
-        per_token = m.n_layers * self.kv_heads * 2 * (m.head_dim + 4)
+        embedding = m.dim + 4 if self.shard.embedded.count else 0
+        per_token = self.layers * self.kv_heads * 2 * (m.head_dim + 4)
         return self.shared_bytes + embedding + per_token * (position + 1)
 
     @property
     def shared_bytes(self):
         """Of these, what serves all rows of a step: matrices and norms."""
         m = self.model
-        matrices = m.n_layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values() if n)
+        matrices = self.layers * sum(useful_bytes(k, n, self.weights) for n, k in self.shapes.values() if n)
         return (
-            matrices + useful_bytes(m.dim, self.shard.tokens.count, self.weights) + m.n_layers * 2 * m.dim * 4
+            matrices
+            + useful_bytes(m.dim, self.shard.tokens.count, self.weights)
+            + self.layers * 2 * m.dim * 4
         )
 
     def multiplications(self, position):
         """The chip's multiply-accumulates of decoding the token at `position`, on the array."""
         m = self.model
-        weights = m.n_layers * sum(n * k for n, k in self.shapes.values()) + self.shard.tokens.count * m.dim
-        return weights + m.n_layers * self.heads * 2 * m.head_dim * (position + 1)
+        weights = self.layers * sum(n * k for n, k in self.shapes.values()) + self.shard.tokens.count * m.dim
+        return weights + self.layers * self.heads * 2 * m.head_dim * (position + 1)
 
     def constant_words(self):
         """The constants region's scalars as float32 (or raw integer) bytes."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of 32-bit words in the scratchpad that the sequencer of a batch program keeps books in."""
+"""Records of 32-bit words in the scratchpad that the sequencer keeps books in, of a batch or of a pipeline."""
 
+from tepin.isa import ScalarOp
 from tepin_host.assembler import Register
 
-__all__ = ["JOB", "PAGES", "ROW", "SLOT", "WORDS", "Record"]
+__all__ = ["BOOKS", "JOB", "PAGES", "PASS", "ROW", "SLOT", "TEXT", "WORDS", "Record"]
 
 
 class Record:
@@ -23,6 +24,20 @@ class Record:
     def store(self, a, rd, record, name):
         """The word `name` of the record = rd."""
         self._access(a.store_word, rd, record, name)
+
+    def write_table(self, a, address, count, values):
+        """Words of `count` records behind each other: `values` = name: (in the first one, more in each one after)."""
+        with a.temporary("at") as at, a.temporary("end") as end, a.temporary("value") as value:
+            for name, (first, step) in values.items():
+                a.move(at, address)
+                a.move(end, address + count * self.size)
+                a.move(value, first)
+                start = a.label("record")
+                a.place(start)
+                self.store(a, value, at, name)
+                a.scalar(ScalarOp.ADD, value, value, step)
+                a.scalar(ScalarOp.ADD, at, at, self.size)
+                a.branch(ScalarOp.BNE, at, end, start)
 
     def _access(self, access, rd, record, name):
         if isinstance(record, Register):
@@ -88,3 +103,23 @@ WORDS = Record(
     "page3",
 )
 """Single words."""
+
+TEXT = Record(
+    *SLOT.names,
+    "waiting",  # 1 while its next token is being computed
+)
+"""A slot of a pipeline."""
+
+PASS = Record(
+    "slot",  # address of the slot's record, or 0 if nothing passes
+    "position",
+    "samples",  # 1 if a token is chosen behind it
+)
+"""A row on its way through the chips of a pipeline."""
+
+BOOKS = Record(
+    "lines",  # as of WORDS
+    "line",
+    "turn",  # address of the slot that is looked at first
+)
+"""Single words of a pipeline."""

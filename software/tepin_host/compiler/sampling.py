@@ -15,7 +15,7 @@ __all__ = ["Sampler"]
 
 
 class Sampler:
-    """Writes final norm, classifier and choice of a token into a `LlamaProgram`."""
+    """Writes final norm, classifier and choice of a token into a `LayerProgram`."""
 
     def __init__(self, program):
         self.program = program
@@ -24,13 +24,16 @@ class Sampler:
 
     def emit(self, token):
         """Leave the chosen token id in the register `token`."""
-        self._best_of_own(token)
-        if self.plan.chips > 1:
-            self._best_of_all(token)
+        self.begin()
+        if self.plan.chips == 1:
+            self._pick_own(token)
+        else:
+            self.offer(token)
+            self.pick(token)
 
-    def _best_of_own(self, token):
-        """token = the best of the chip's tokens; its value is left in the second word of the last `best`."""
-        a, program, pad = self.a, self.program, self.pad
+    def begin(self):
+        """Look for the best of the chip's tokens; CHOSEN when it is found."""
+        a, program, pad, chosen = self.a, self.program, self.pad, self.semaphore["CHOSEN"]
         chunks = self.plan.chunks
         program.norm_and_quantize(program.final_norm)
         a.store_word(program.r["position"], pad["words"] + 4)
@@ -47,8 +50,21 @@ class Sampler:
                 logits=pad["logits"],
                 best=pad["best"] + 8 * index,
                 wait=self.semaphore["PRODUCTS"],
-                signal=self.semaphore["CHOSEN" if last else "ACTIVATIONS"],
+                signal=0 if last and index else chosen if last else self.semaphore["ACTIVATIONS"],
             )
+        if len(chunks) > 1:
+            # The best of the chunks' bests; an earlier chunk wins a tie, as an earlier token does.
+            a.vector(
+                Function.COPY,
+                len(chunks),
+                a=Strided(pad["best"] + 4, stride=8),
+                reduce=(Reduction.ARGMAX, pad["best"] + 8 * len(chunks)),
+                signal=chosen,
+            )
+
+    def _pick_own(self, token):
+        """token = the best of the chip's tokens; its value is in the second word of the last `best`."""
+        a, pad, chunks = self.a, self.pad, self.plan.chunks
         a.wait(self.semaphore["CHOSEN"])
         start = chunks[0][0]
         if len(chunks) == 1:
@@ -56,19 +72,8 @@ class Sampler:
             if start:
                 a.scalar(ScalarOp.ADD, token, token, start)
             return
-        # The best of the chunks' bests; an earlier chunk wins a tie, as an earlier token does.
-        overall = pad["best"] + 8 * len(chunks)
-        values = Strided(pad["best"] + 4, stride=8)
-        a.vector(
-            Function.COPY,
-            len(chunks),
-            a=values,
-            reduce=(Reduction.ARGMAX, overall),
-            signal=self.semaphore["CHOSEN"],
-        )
-        a.wait(self.semaphore["CHOSEN"])
         with a.temporary("chunk") as chunk:
-            a.load_word(chunk, overall)
+            a.load_word(chunk, pad["best"] + 8 * len(chunks))
             a.scalar(ScalarOp.MUL, token, chunk, chunks[1][0] - start)
             if start:
                 a.scalar(ScalarOp.ADD, token, token, start)
@@ -76,9 +81,10 @@ class Sampler:
             a.load_word(chunk, pad["best"], chunk)
             a.scalar(ScalarOp.ADD, token, token, chunk)
 
-    def _best_of_all(self, token):
-        """token = the best of all chips' candidates; a lower chip wins a tie, as a lower token does."""
+    def offer(self, token):
+        """Gather the chips' candidates, and choose among them; CHOSEN when that is done. Changes the register."""
         a, pad, s, plan = self.a, self.pad, self.semaphore, self.plan
+        self._pick_own(token)
         own, chunks = plan.own("candidates"), len(plan.chunks)
         a.store_word(token, own)
         with a.temporary("value") as value:
@@ -90,12 +96,16 @@ class Sampler:
             Function.COPY,
             plan.chips,
             a=Strided(pad["candidates"] + 4, stride=8),
-            reduce=(Reduction.ARGMAX, pad["best"]),
+            reduce=(Reduction.ARGMAX, pad["choice"]),
             wait=s["GATHERED"],
             signal=s["CHOSEN"],
         )
-        a.wait(s["CHOSEN"])
-        a.load_word(token, pad["best"])
+
+    def pick(self, token):
+        """token = the best of all chips' candidates; a lower chip wins a tie, as a lower token does."""
+        a, pad = self.a, self.pad
+        a.wait(self.semaphore["CHOSEN"])
+        a.load_word(token, pad["choice"])
         a.scalar(ScalarOp.MUL, token, token, 8)
         a.load_word(token, pad["candidates"], token)
 

@@ -86,6 +86,10 @@ class Shard:
     def _own(self, total):
         return split(total, self.chips)[self.rank]
 
+    @property
+    def layers(self):
+        return Part(0, self.model.n_layers)
+
     @cached_property
     def kv_heads(self):
         return self._own(self.model.n_kv_heads)
@@ -105,8 +109,13 @@ class Shard:
 
     @cached_property
     def tokens(self):
-        """Rows of embedding and classifier."""
+        """Rows of the classifier."""
         return self._own(self.model.vocab_size)
+
+    @property
+    def embedded(self):
+        """Rows of the embedding."""
+        return self.tokens
 
     @cached_property
     def token_starts(self):

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from tepin_testbench.options import seed
+from tepin_testbench.random_model import random_model
 from verification.unit.host.commandline import assert_user_error, outcome
-from verification.unit.host.test_run import files, idle, inside  # noqa: F401 (fixtures)
+from verification.unit.host.test_run import files, idle, inside, legacy  # noqa: F401 (fixtures)
 
 REFERENCE = ["run", "model.bin", "--config", "tiny", "--backend", "reference", "--tokens", "4"]
 
@@ -31,16 +33,39 @@ def test_every_line_is_as_alone(inside, capsys, tmp_path):  # noqa: F811
     assert found["cycles"] is None and found["cycles_per_token"] is None
 
 
+def test_lines_on_a_pipeline(inside, capsys):  # noqa: F811
+    """The same texts and logits as on one chip, and a single prompt likewise."""
+    (inside / "two.bin").write_bytes(legacy(random_model(seed(), max_seq_len=20)))
+    (inside / "prompts").write_text("a cab\nbe\ndead beef\n")
+    results = []
+    for chips in ([], ["--chips", "2", "--parallel", "pipeline"]):
+        for what in (["--batch", "prompts"], ["--prompt", "a fee"]):
+            options = [*chips, *what, "--tokenizer", "tok64.bin", "--json", "found.json"]
+            status, out, err = outcome(capsys, "run", "two.bin", *REFERENCE[2:], *options)
+            assert (status, err) == (0, "")
+            results.append(json.loads((inside / "found.json").read_text()))
+    assert "2, ring, pipeline" in out
+    assert results[2]["lines"] == results[0]["lines"]
+    for name in ("tokens", "text", "logits_sha256"):
+        assert results[3][name] == results[1][name]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
         (["--prompt", "a"], "--batch and --prompt exclude each other"),
-        (["--chips", "2"], "--batch and --chips exclude each other"),
+        (["--chips", "2"], "--batch on several chips takes --parallel pipeline"),
+        (["--parallel", "pipeline"], "--parallel pipeline takes several chips; see --chips"),
+        (
+            ["--parallel", "pipeline", "--chips", "2", "--rows", "2"],
+            "--rows is for one chip: those of a pipeline have one row each",
+        ),
+        (["--parallel", "pipeline", "--chips", "9"], "a model runs on 1 to 8 chips, not 9"),
         (["--save-kv", "x"], "--batch and --save-kv exclude each other"),
         (["--load-kv", "x"], "--batch and --load-kv exclude each other"),
         (["--device", "x"], "--batch and --device exclude each other"),
         (["--board", "x"], "--batch and --board exclude each other"),
-        (["--bit-errors", "0"], "--batch and --bit-errors exclude each other"),
+        (["--bit-errors", "0"], "--bit-errors are those of the links between several chips' RTL"),
         (["--trace", "x"], "--batch and --trace exclude each other"),
         (["--rows", "1"], "--rows must be at least 2, not 1"),
         (["--rows", "5"], "1 to accumulator_rows=4 rows at a time, not 5"),

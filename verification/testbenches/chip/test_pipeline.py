@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pipelines of chips' RTL: every logit and every byte of every chip's memory as in functional simulation, and how fast.
+
+That each line is as alone is tested on functional simulators, in `unit/host/test_pipeline.py`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tepin.control.registers import register
+from tepin_host import batch, pipeline
+from tepin_host.compiler import Request, compile_chips, compile_model
+from tepin_host.driver import ChipDriver
+from tepin_host.errors import UserError
+from tepin_host.runtime import Report, run_reference
+from tepin_host.simulation import ChipSimulator, join
+from tepin_testbench.random_model import random_model
+from verification.testbenches.chip.runs import TINY
+
+LINKED = replace(TINY, links=2)
+WATCHDOG = 30_000
+
+
+def start(executables, requests, *, latency=20, capacity=128, stall=0):
+    """Simulated chips, wired as the executables say."""
+    simulators = []
+    for executable in executables:
+        simulators.append(ChipSimulator(LINKED, batch.batch_memory(executable, requests), latency=20))
+        if stall:
+            simulators[-1].stall(stall, seed=len(simulators))
+        ChipDriver(simulators[-1]).write("WATCHDOG", WATCHDOG)
+    join(simulators, executables[0].plan.shard.network, latency=latency, capacity=capacity)
+    return simulators
+
+
+def random_requests(rng, shapes):
+    return [
+        Request(rng.integers(0, 64, prompt).tolist(), tokens, seed=index, temperature=index % 2, stop=(1, 2))
+        for index, (prompt, tokens) in enumerate(shapes)
+    ]
+
+
+@pytest.mark.parametrize(
+    "count, weights, wires",
+    [
+        (2, "int4", {}),
+        (3, "int8", {"latency": 2, "capacity": 1}),
+        (4, "int8", {"latency": 150, "capacity": 3}),
+        (3, "int8", {"stall": 60}),
+    ],
+    ids=str,
+)
+def test_logits_and_memories_match(count, weights, wires, seed, rng):
+    """Links that hold a single word, or take long; memories that each pause at other times."""
+    requests = random_requests(rng, [(2, 2), (1, 3), (66 if count == 2 else 4, 2), (1, 1), (2, 2), (1, 2)])
+    model = random_model(seed, n_layers=count)
+    executables = compile_chips(model, LINKED, chips=count, weights=weights, parallel="pipeline")
+    simulators = start(executables, requests, **wires)
+    memories = [batch.batch_memory(executable, requests) for executable in executables]
+    found, expected = batch.BatchReport(), batch.BatchReport()
+    events = list(pipeline.run_rtl(executables, requests, found, simulators))
+    assert events == list(pipeline.run_reference(executables, requests, expected, memories))
+    for one, other in zip(found.lines, expected.lines, strict=True):
+        assert one.tokens == other.tokens
+        np.testing.assert_array_equal(one.logits.view(np.uint32), other.logits.view(np.uint32))
+    for simulator, memory in zip(simulators, memories, strict=True):
+        np.testing.assert_array_equal(simulator.memory, memory)
+
+
+def fails(seed, do, count=3):
+    """Let something happen after the second token; returns the message."""
+    model, requests = (
+        random_model(seed, n_layers=count),
+        [Request([1 + line], 50, stop=()) for line in range(4)],
+    )
+    executables = compile_chips(model, LINKED, chips=count, parallel="pipeline")
+    simulators, events = start(executables, requests), []
+    with pytest.raises(UserError) as error:
+        for event in pipeline.run_rtl(executables, requests, batch.BatchReport(), simulators):
+            events.append(event)
+            if len(events) == 2:
+                do(simulators)
+                begin = simulators[0].cycle
+    assert simulators[0].cycle - begin < 4 * WATCHDOG
+    single = compile_model(model, TINY)
+    for line, request in enumerate(requests):
+        tokens = [token for at, token, _ in events if at == line]
+        written = list(run_reference(single, replace(request, tokens=max(1, len(tokens))), Report()))
+        assert tokens == written[: len(tokens)], "a wrong token has left"
+    assert 2 <= len(events) < 10
+    for simulator in simulators:
+        assert not ChipDriver(simulator).read("STATUS") & 1
+    return str(error.value)
+
+
+@pytest.mark.parametrize("chip", [0, 1])
+def test_link_that_stays_down(chip, seed):
+    """Nothing passes between two chips any more: that is the link which is named, and everybody stops."""
+    message = fails(seed, lambda simulators: simulators[chip].cut(1))
+    assert message.startswith(f"chip {chip} stopped with LINK at word ")
+    assert f": on the link from its port 1 to port 0 of chip {chip + 1}, that one does not " in message
+
+
+def test_stage_that_dies(seed):
+    """That is what is told, and the others stop as well."""
+
+    def stop(simulators):
+        simulators[2].write(register("CONTROL").offset, 2)
+
+    assert fails(seed, stop).startswith("chip 2 stopped with STOPPED at word ")
