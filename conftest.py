@@ -35,6 +35,11 @@ def pytest_addoption(parser):
     group.addoption(
         "--gates", choices=gates.FAMILIES, help="run the cocotb tests on netlists for an FPGA of this family"
     )
+    group.addoption(
+        "--exported",
+        action="store_true",
+        help="run the cocotb tests on the files that `tepin verilog` writes",
+    )
     group.addoption("--slow", action="store_true", help="run the tests marked slow, too")
 
 
@@ -50,6 +55,7 @@ def pytest_configure(config):
     os.environ[options.SEED] = str(seed)
     os.environ[options.SIMULATOR] = config.getoption("--sim")
     os.environ[options.GATES] = config.getoption("--gates") or ""
+    os.environ[options.EXPORTED] = "1" if config.getoption("--exported") else ""
     # A component whose constructor raises is never elaborated, and that is what the test wants. Amaranth warns
     # when Python frees the object, which may be after the last test.
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
@@ -85,6 +91,8 @@ def _command(item):
         words += ["--sim", item.config.getoption("--sim")]
     if item.config.getoption("--gates"):
         words += ["--gates", item.config.getoption("--gates")]
+    if item.config.getoption("--exported"):
+        words.append("--exported")
     if item.get_closest_marker("slow"):
         words.append("--slow")
     return shlex.join(words)

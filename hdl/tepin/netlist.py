@@ -7,7 +7,7 @@ modules escaped and holding a full path such as `\\top.array.pe_0_0 `), and only
 
 import re
 
-__all__ = ["Module", "parse", "merge", "order_ports"]
+__all__ = ["Module", "parse", "merge", "order_ports", "readable_names", "top_down"]
 
 _NAME = r"(?:\\\S+ |[A-Za-z_][A-Za-z0-9_$]*)"
 _MODULE = re.compile(rf"module ({_NAME})\s*\((.*?)\);\n(.*?)^endmodule$", re.MULTILINE | re.DOTALL)
@@ -78,12 +78,9 @@ def merge(modules, *, top):
         module.rename_instances(kinds)
         kinds[name] = first_of.setdefault(module.key(), name)
         members.setdefault(kinds[name], []).append(name)
-    kept = [name for name in _top_down(modules, top) if name in members]
-    names = {top: top}
-    taken = {top}
-    for name in kept:
-        if name != top:
-            names[name] = _unused(_readable_name(members[name], top), taken)
+    order = top_down({name: module.instances() for name, module in modules.items()}, top)
+    kept = [name for name in order if name in members]
+    names = readable_names({name: members[name] for name in kept}, top)
     result = {}
     for name in kept:
         module = modules[name]
@@ -116,16 +113,33 @@ def _bottom_up(modules, top):
     return list(done)
 
 
-def _top_down(modules, top):
-    """Names of the modules below `top` in the order in which an instance of them first appears."""
+def top_down(children, top):
+    """Names of the modules below `top` in the order in which an instance of them first appears.
+
+    `children` are the names of the modules that each module has instances of.
+    """
     order = {top: None}
     queue = [top]
     while queue:
-        for child in modules[queue.pop(0)].instances():
-            if child in modules and child not in order:
+        for child in children[queue.pop(0)]:
+            if child in children and child not in order:
                 order[child] = None
                 queue.append(child)
     return list(order)
+
+
+def readable_names(members, top):
+    """One identifier for each module, from the paths of all the modules that it stands for.
+
+    What the paths have in common, without indices: `top_array_pe` for `top.array.pe_0_0` and its likes; a second kind of it
+    `top_array_pe_2`, and so on.
+    """
+    names = {top: top}
+    taken = {top}
+    for name, paths in members.items():
+        if name != top:
+            names[name] = _unused(_readable_name(paths, top), taken)
+    return names
 
 
 def _readable_name(names, top):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be the top of a design: the chip, one of its engines alone, a link or a stream unit, made from one `ChipConfig`.
+"""What can be the top of a design: the chip, one of its engines alone, a link, a stream unit or a memory controller.
+
+All are made from one `ChipConfig`.
 
 Each top comes with the name of its Verilog module and the meaning of its ports, for whoever wires it up.
 """
@@ -10,7 +12,10 @@ from dataclasses import dataclass, field
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
 from tepin.link.serial_link import SerialLink
 from tepin.link.switch import Switch
+from tepin.matmul.array import SystolicArray
 from tepin.memory.ports import ReadPort
+from tepin.memory.sdram_axi import AXI4Sdram
+from tepin.memory.sdram_parts import PARTS
 from tepin.units.activation import ActivationUnit
 from tepin.units.axi_stream import AXI4StreamUnit
 from tepin.units.norm import NormUnit
@@ -35,6 +40,8 @@ class Top:
         The same for members that only some configurations have.
     port_names : dict
         Ports with another name in Verilog than usual, by the usual one.
+    latency : str
+        Cycles from input to output, for whoever builds around it.
     """
 
     module: str
@@ -42,6 +49,7 @@ class Top:
     ports: dict[str, str]
     optional: dict[str, str] = field(default_factory=dict)
     port_names: dict[str, str] = field(default_factory=dict)
+    latency: str
 
 
 _COMMANDS = (
@@ -60,6 +68,7 @@ TOPS = {
     "chip": Top(
         module="tepin",
         make=Chip,
+        latency="by program, see docs/chip.md",
         ports={
             "s_axil": "AXI4-Lite slave: registers for the host; every access is of 32 bits",
             "m_axi": "AXI4 master: external memory; INCR bursts that never cross a 4 KiB boundary",
@@ -73,9 +82,22 @@ TOPS = {
             "link_o": "64-bit words to other chips, a stream for each link; they must arrive complete and in order",
         },
     ),
+    "array": Top(
+        module="tepin_array",
+        make=lambda config: SystolicArray(
+            rows=config.rows, columns=config.columns, activation_width=config.activation_width
+        ),
+        latency="rows + 4 cycles from a pass to its sums; a pass per cycle",
+        ports={
+            "i_weights": "rows of weights, from row 0 of a tile up to the one that is marked last",
+            "i": "passes: an activation for each row; `first` is the first one of its weight tile",
+            "o": "sums of a pass, one for each column; always ready",
+        },
+    ),
     "matmul": Top(
         module="tepin_matmul",
         make=matmul_engine,
+        latency="by command, see docs/matmul.md",
         ports={
             "control": _COMMANDS,
             "weights": "words of the weight stream",
@@ -89,6 +111,7 @@ TOPS = {
     "vector": Top(
         module="tepin_vector",
         make=vector_engine,
+        latency="by command, see docs/vector.md",
         ports={
             "control": _COMMANDS,
             "a": f"{_READ} operand a",
@@ -101,6 +124,7 @@ TOPS = {
     "dma": Top(
         module="tepin_dma",
         make=dma_engine,
+        latency="by command and memory, see docs/dma.md",
         ports={
             "weights_control": f"weight loads: {_COMMANDS}",
             "loads_control": f"general loads: {_COMMANDS}",
@@ -125,6 +149,7 @@ TOPS = {
     "link": Top(
         module="tepin_link",
         make=lambda config: SerialLink(),
+        latency="see docs/link.md",
         ports={
             "i": "AXI4-Stream slave: 64-bit words to the other chip, accepted before the link is up, too",
             "o": "AXI4-Stream master: words from the other chip, each once and in order",
@@ -147,15 +172,29 @@ TOPS = {
     "switch": Top(
         module="tepin_switch",
         make=lambda config: Switch(ports=4),
+        latency="4 cycles from a word in to a word out",
         ports={
             "i": "64-bit words to other ports, a stream for each port; `port` is where a word goes",
             "o": "words from other ports, each once and in the order of its pair; `port` is where a word comes from",
             "refused": "a bit for each input: it has dropped a word for a port that does not exist",
         },
     ),
+    "sdram": Top(
+        module="tepin_sdram",
+        make=lambda config: AXI4Sdram(part=PARTS["ulx3s"], clock_hz=100_000_000),
+        latency=(
+            "14 cycles from an address to its first beat if the row is open, and from the last beat of a write to its answer"
+        ),
+        ports={
+            "s_axi": "AXI4 slave: the memory; INCR bursts of whole beats",
+            "pins": "SDR SDRAM of 32 MB, 16 bits wide, at 100 MHz: every output is a flip-flop; dq_i has to come from one",
+            "ready": "the memory is initialised; bursts are accepted before",
+        },
+    ),
     "softmax": Top(
         module="tepin_softmax",
         make=lambda config: AXI4StreamUnit(SoftmaxUnit(lanes=config.lanes)),
+        latency="three passes over a row: see docs/units.md",
         ports={
             "s_axis": f"{_ROWS_IN}; tuser masks elements, a bit for each",
             "m_axis": _ROWS_OUT,
@@ -165,6 +204,7 @@ TOPS = {
     "norm": Top(
         module="tepin_norm",
         make=lambda config: AXI4StreamUnit(NormUnit(lanes=config.lanes)),
+        latency="see docs/units.md",
         ports={
             "centre": "LayerNorm, otherwise RMSNorm; this and the next two stay while there are rows in the unit",
             "share": "float32 of 1 / n, for rows of n elements",
@@ -181,6 +221,8 @@ TOPS = {
     "activation": Top(
         module="tepin_activation",
         make=lambda config: AXI4StreamUnit(ActivationUnit(lanes=config.lanes)),
+        latency="constant, see docs/units.md; a beat per cycle",
+        port_names={"function": "select"},
         ports={
             "function": "of the elements that are accepted in the same cycle: 0 SiLU, 1 sigmoid, 2 GELU",
             "s_axis": _ROWS_IN,

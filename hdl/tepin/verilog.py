@@ -28,7 +28,7 @@ from amaranth.lib import data, wiring
 from tepin import netlist
 from tepin.clock import CLOCK_GATE_VERILOG
 
-__all__ = ["convert", "ports"]
+__all__ = ["Flat", "Target", "convert", "ports"]
 
 _AXI = re.compile(r"[ms]_axi[ls]?(_\w+)?$")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
@@ -66,11 +66,11 @@ def convert(component, *, name, port_names=None, device=None, clock_gates=False)
     """
     if not _IDENTIFIER.match(name):
         raise ValueError(f"The name of the top module must be a Verilog identifier, not {name!r}")
-    flat = _Flat(component, port_names or {})
+    flat = Flat(component, port_names or {})
     text = verilog.convert(
         flat,
         name=name,
-        platform=_Target(device or "", clock_gates),
+        platform=Target(device or "", clock_gates),
         ports=flat.ports,
         emit_src=False,
         strip_internal_attrs=True,
@@ -93,19 +93,19 @@ def ports(component, port_names=None):
     Returns a dictionary from name to `(width, direction)`, in order, `direction` being `"input"` or
     `"output"`.
     """
-    flat = _Flat(component, port_names or {})
+    flat = Flat(component, port_names or {})
     return {port: (len(signal), direction.value) for port, (signal, direction) in flat.ports.items()}
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """What components see of a platform: the name of the device, or an empty one, and whether clocks are gated."""
 
     device: str
     clock_gates: bool
 
 
-class _Flat(Elaboratable):
+class Flat(Elaboratable):
     """A component and its ports, one signal each; split ports are wired to their whole here."""
 
     def __init__(self, component, port_names):

@@ -60,14 +60,14 @@ def output_file(path):
 def output_directory(path, *, names, replace=True):
     """A directory to be.
 
-    Yields the path of an empty directory. The files that are in it at the end are moved to `path`, which is created, with
-    its parents, if need be; other files there stay as they are.
+    Yields the path of an empty directory. The files that are in it at the end, and in directories in it, are moved to `path`,
+    which is created, with its parents, if need be; other files there stay as they are.
 
     Parameters
     ----------
     path : path
     names : list of str
-        Files that will be written.
+        Files that will be written, and with a slash behind them directories that will get files.
     replace : bool
         Whether those may be there already.
 
@@ -81,10 +81,12 @@ def output_directory(path, *, names, replace=True):
         if os.path.lexists(target) and not target.is_dir():
             raise NotADirectoryError(20, "Not a directory")
         there = [name for name in names if os.path.lexists(target / name)]
-        if there and not replace:
-            raise UserError(f"{target / there[0]}: exists already; --force replaces it")
         for name in there:
-            if (target / name).is_dir():
+            if name.endswith("/") and not (target / name).is_dir():
+                raise UserError(f"{target / name[:-1]}: is a file, a directory is to be written there")
+            if not replace and not (name.endswith("/") and not any((target / name).iterdir())):
+                raise UserError(f"{target / name}: exists already; --force replaces it")
+            if not name.endswith("/") and (target / name).is_dir():
                 raise UserError(f"{target / name}: is a directory, a file is to be written there")
         # A directory that is there may be another file system than its parent's.
         ancestor = next(place for place in (target, *target.absolute().parents) if place.exists())
@@ -94,8 +96,10 @@ def output_directory(path, *, names, replace=True):
         yield temporary
         with _cannot_be_written(path):
             if target.exists():
-                for file in sorted(temporary.iterdir()):
-                    file.replace(target / file.name)
+                for file in sorted(path for path in temporary.rglob("*") if path.is_file()):
+                    place = target / file.relative_to(temporary)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(place)
             else:
                 _move_new(temporary, target.absolute())
     finally:

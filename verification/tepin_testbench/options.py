@@ -7,11 +7,13 @@ import os
 import numpy as np
 
 __all__ = [
+    "EXPORTED",
     "GATES",
     "SEED",
     "SIMULATOR",
     "SIMULATORS",
     "WAVES",
+    "exported",
     "gates",
     "seed",
     "simulator",
@@ -23,6 +25,7 @@ SEED = "TEPIN_SEED"
 SIMULATOR = "TEPIN_SIM"
 WAVES = "TEPIN_WAVES"
 GATES = "TEPIN_GATES"
+EXPORTED = "TEPIN_EXPORTED"
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -45,6 +48,11 @@ def waves():
 def gates():
     """The FPGA family that designs are synthesised for before they are simulated, or None."""
     return os.environ.get(GATES) or None
+
+
+def exported():
+    """Whether designs are simulated as `tepin verilog` writes them."""
+    return bool(os.environ.get(EXPORTED))
 
 
 def generator(*names):

@@ -23,6 +23,8 @@ from unittest import mock
 from cocotb_tools import runner as cocotb_runner
 
 from tepin import verilator, verilog
+from tepin.export.convert import convert
+from tepin.export.writer import RANDOM_START
 from tepin_testbench import gates, mutants, options
 
 __all__ = ["run_cocotb", "parameters", "ports"]
@@ -35,6 +37,8 @@ _OPTIMISATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 # cocotb's runner makes every signal of the design accessible, which keeps Verilator from optimising any of them away. Tests
 # touch the ports and nothing else, and a design of which only these are accessible compiles in half the time.
 _PORTS_ONLY = ["--no-public-flat-rw", "--public-depth", "1"]
+# Registers begin with random bits.
+_RANDOM_START = {"verilator": ["--x-initial", "unique"], "icarus": [f"-D{RANDOM_START}"]}
 # Writes the waveforms under Icarus; cocotb's own module for that is SystemVerilog, which -g2005 rules out.
 _ICARUS_WAVES = """
 module tepin_waves;
@@ -60,6 +64,7 @@ def run_cocotb(
     clock_gates=False,
     family=None,
     part=None,
+    exported=None,
     sim=None,
     waves=None,
 ):
@@ -93,6 +98,9 @@ def run_cocotb(
     part : str, optional
         Instance in the top module that becomes a netlist; the rest, which then is testbench, stays as it is. By default,
         all of the design does.
+    exported : bool, optional
+        Simulate what `tepin verilog` writes (`tepin.export`), in which no register has an initial value: they begin with
+        random bits. As the command line says by default, which is no.
     sim : str, optional
         `"verilator"` or `"icarus"`; the one of the command line by default.
     waves : path, optional
@@ -113,6 +121,11 @@ def run_cocotb(
     port_list = verilog.ports(component, port_names)
     family = options.gates() if family is None else family
     device = gates.DEVICES[family] if family else None
+    exported = options.exported() if exported is None else exported
+    if exported:
+        if family or clock_gates:
+            raise ValueError("What `tepin verilog` writes has neither cells of a family nor clock gates")
+        text = convert(component, name=top, port_names=port_names).text()
     text = text or verilog.convert(
         component, name=top, port_names=port_names, device=device, clock_gates=clock_gates
     )
@@ -129,13 +142,19 @@ def run_cocotb(
         if family:
             source = gates.synthesise(source, top, part)
             extra[f"{family}_cells.v"] = gates.cell_models(source)
+        arguments = _RANDOM_START[sim] if exported else []
         if mutant is None:
-            build = _cached_build(source, extra, top, sim, waves)
+            build = _cached_build(source, extra, top, sim, waves, arguments)
         else:
             build = Path(scratch) / "build"
             build.mkdir()
-            _build(build, source, extra, top, sim, waves)
-        _simulate(build, Path(scratch) / "run", top, sim, waves, test_module, test_filter, environment)
+            _build(build, source, extra, top, sim, waves, arguments)
+        run = _random_start_arguments() if arguments and sim == "verilator" else []
+        _simulate(build, Path(scratch) / "run", top, sim, waves, test_module, test_filter, environment, run)
+
+
+def _random_start_arguments():
+    return [f"+verilator+seed+{options.seed() % (1 << 31) or 1}", "+verilator+rand+reset+2"]
 
 
 def parameters():
@@ -148,15 +167,17 @@ def ports():
     return {name: tuple(port) for name, port in json.loads(os.environ[PORTS]).items()}
 
 
-def _cached_build(text, extra, top, sim, waves):
+def _cached_build(text, extra, top, sim, waves, arguments):
     """Directory of the compiled design. Waveforms need code of their own, so they make it another build."""
     suffix = Path(waves).suffix if waves else ""
     more = [part for item in sorted(extra.items()) for part in item]
-    key = verilator.content_key("cocotb 1", sim, suffix, top, text, *more)
-    return verilator.cached_build("cocotb", key, lambda build: _build(build, text, extra, top, sim, waves))
+    key = verilator.content_key("cocotb 1", sim, suffix, top, text, *more, *arguments)
+    return verilator.cached_build(
+        "cocotb", key, lambda build: _build(build, text, extra, top, sim, waves, arguments)
+    )
 
 
-def _build(build, text, extra, top, sim, waves):
+def _build(build, text, extra, top, sim, waves, more_arguments):
     """Compiles the design in the empty directory `build`, with a log beside it."""
     source = build / f"{top}.v"
     source.write_text(text)
@@ -167,7 +188,7 @@ def _build(build, text, extra, top, sim, waves):
     log = build / "build.log"
     runner = _runner(sim)
     if sim == "verilator":
-        arguments = [*verilator.warning_arguments(), *_PORTS_ONLY]
+        arguments = [*verilator.warning_arguments(), *_PORTS_ONLY, *more_arguments]
         if waves and Path(waves).suffix == ".fst":
             arguments = [*arguments, "--trace-fst"]
         environment = verilator.environment()
@@ -176,7 +197,7 @@ def _build(build, text, extra, top, sim, waves):
         runtime = verilator.shared_runtime(build, *arguments, str(bool(waves)), _OPTIMISATION)
     else:
         # Without -g2005 some combinational outputs of Yosys' Verilog stay X from the start.
-        arguments = ["-g2005"]
+        arguments = ["-g2005", *more_arguments]
         environment = dict(os.environ)
         runtime = contextlib.nullcontext()
         if waves:
@@ -202,7 +223,7 @@ def _build(build, text, extra, top, sim, waves):
             path.unlink()
 
 
-def _simulate(build, directory, top, sim, waves, test_module, test_filter, environment):
+def _simulate(build, directory, top, sim, waves, test_module, test_filter, environment, more_arguments):
     __tracebackhide__ = True
     directory.mkdir()
     log = directory / "simulation.log"
@@ -210,6 +231,7 @@ def _simulate(build, directory, top, sim, waves, test_module, test_filter, envir
     runner = _runner(sim)
     trace = directory / f"waves{Path(waves).suffix}" if waves else None
     arguments = ["--trace-file", trace.name] if sim == "verilator" and waves else []
+    arguments = [*arguments, *more_arguments]
     failure = None
     try:
         runner.test(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tepin verilog``: the chip, one of its engines, the link between chips or a switch, for other people's tools."""
+"""``tepin verilog``: the chip, one of its engines, the link between chips or a unit, for other people's tools."""
 
 import sys
 import warnings
@@ -17,7 +17,10 @@ def _add_arguments(parser):
         "--top",
         metavar="NAME",
         default="chip",
-        help="chip (default), matmul, vector, dma, link or switch: the module to make",
+        help="the module to make: chip (default), array, matmul, vector, softmax, norm, activation, dma, link, switch, sdram",
+    )
+    parser.add_argument(
+        "--single-file", action="store_true", help="one Verilog file instead of one for each module"
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to write")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
@@ -27,27 +30,34 @@ def _run(arguments):
     from amaranth.hdl import UnusedElaboratable
 
     from tepin.tops import TOPS
-    from tepin_host.export import export, file_names
+    from tepin_host.export import component, export, file_names
     from tepin_host.output import output_directory
 
     config = config_from_arguments(arguments)
     if arguments.top not in TOPS:
         raise UserError(f"unknown top {arguments.top!r}; tops are {', '.join(TOPS)}")
-    names = file_names(arguments.top)
     # The manifest needs ports of components, of which not every one is made into Verilog.
     warnings.filterwarnings("ignore", category=UnusedElaboratable)
+    component(config, arguments.top)
+    names = file_names(arguments.top, single_file=arguments.single_file)
     with output_directory(arguments.output, names=names, replace=arguments.force) as directory:
         print("generating Verilog", file=sys.stderr, flush=True)
-        for name, text in export(config, arguments.top).items():
-            (directory / name).write_text(text, encoding="utf-8")
+        files = export(config, arguments.top, single_file=arguments.single_file)
+        for name, text in files.items():
+            path = directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    modules = sum(name.startswith("rtl/") for name in files)
+    names[0] = f"rtl/ ({modules} modules)" if modules else names[0]
     print(f"{arguments.output}: {', '.join(names)}; {config.describe()} hash={config.hash:08x}")
 
 
 command = Command(
-    help="write the Verilog of the chip, of one of its engines, of the link or of a switch",
+    help="write the Verilog of the chip, of one of its engines, of the link or of a unit",
     description=(
-        "Writes the Verilog, a manifest (ports, conventions, configuration, memories) and, for the chip, its registers "
-        "and a C header."
+        "Writes Verilog-2005, memories as modules of their own, with file list, manifest (ports, conventions, configuration, "
+        "memories), FuseSoC core, timing constraints and a testbench that checks itself; for the chip also its registers, C "
+        "headers and a driver. See docs/verilog.md."
     ),
     add_arguments=_add_arguments,
     run=_run,

@@ -19,6 +19,7 @@ from tepin.documents import registers_markdown
 from tepin.tops import TOPS
 from tepin_host import export
 from tepin_host.errors import UserError
+from tepin_host.export.manifest import port_groups
 from verification.unit.host.commandline import assert_user_error, outcome, snapshot
 
 TINY = PRESETS["tiny"]
@@ -43,11 +44,10 @@ def run_elsewhere(directory, *argv, **environment):
 
 def declared_ports(text, module):
     """[(name, direction, width)] of a module, from its Verilog."""
-    names, body = re.search(rf"^module {module}\((.*?)\);\n(.*?)^endmodule", text, re.M | re.S).groups()
-    declared = {}
-    for direction, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.M):
-        declared[name] = (name, direction, int(high or 0) + 1)
-    return [declared[name] for name in names.split(", ")]
+    (names,) = re.findall(rf"^module {module} \((.*?)\);$", text, re.M | re.S)
+    ports = re.findall(r"^  (input|output) (?:wire|reg) +(?:\[(\d+):0\])? *(\w+),?$", names, re.M)
+    assert len(ports) == names.count("\n") - 1
+    return [(name, direction, int(high or 0) + 1) for direction, high, name in ports]
 
 
 def check_manifest(directory, top):
@@ -56,12 +56,16 @@ def check_manifest(directory, top):
     assert (manifest["top"], module) == (top, TOPS[top].module)
     assert manifest["isa_version"] == isa.ISA_VERSION
     assert manifest["config_hash"] == TINY.hash
-    assert [file["name"] for file in manifest["files"]] == export.file_names(top)[:-1]
+    listed = {file["name"] for file in manifest["files"]}
+    present = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    assert listed == present - {"manifest.json"}
+    sources = [file["name"] for file in manifest["files"] if file["name"].startswith("rtl/")]
+    assert (directory / f"{module}.f").read_text().split() == sources
     for file in manifest["files"]:
         data = (directory / file["name"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == file["sha256"]
     ports = [port for group in manifest["ports"] for port in group["ports"]]
-    text = (directory / f"{module}.v").read_text()
+    text = (directory / "rtl" / f"{module}.v").read_text()
     assert [(port["name"], port["direction"], port["width"]) for port in ports] == declared_ports(
         text, module
     )
@@ -71,24 +75,43 @@ def check_manifest(directory, top):
         )
         assert [low for _, low in fields] == [0, *(high + 1 for high, _ in fields[:-1])]
         assert fields[-1][0] == port["width"] - 1
-    assert all(group["meaning"] for group in manifest["ports"])
+    assert all(group["meaning"] and group["handshake"] for group in manifest["ports"])
+    for path in (directory / "rtl").iterdir():
+        lines = path.read_text().splitlines()
+        assert lines[0] == "// SPDX-License-Identifier: Apache-2.0"
+        assert sum(line.startswith("module ") for line in lines) == 1
+        assert f"module {path.stem} (" in lines
     return manifest
 
 
 def test_chip(chip):
     assert sorted(path.name for path in chip.iterdir()) == sorted(
-        ["tepin.v", "registers.md", "tepin.h", "manifest.json"]
+        [name.rstrip("/") for name in export.file_names("chip")]
     )
     manifest = check_manifest(chip, "chip")
-    memory = {(entry["module"], entry["name"]): entry for entry in manifest["memories"]}
-    assert memory["tepin_controller_fetch", "memory"]["bytes"] == 4 * TINY.program_words
-    assert memory["tepin_dma_weights_fifo", "memory"]["bytes"] == TINY.weight_fifo_bytes
-    banks = [entry for (module, _), entry in memory.items() if module == "tepin_scratchpad_bank"]
-    assert sum(entry["bytes"] for entry in banks) == TINY.scratchpad_bytes
-    assert {entry["count"] for entry in banks} == {TINY.scratchpad_banks}
+    memory = {user: entry for entry in manifest["memories"] for user in entry["users"]}
+    assert memory["tepin_controller_fetch"]["bytes"] == 4 * TINY.program_words
+    assert memory["tepin_dma_weights_fifo"]["bytes"] == TINY.weight_fifo_bytes
+    bank = memory["tepin_scratchpad_bank"]
+    assert bank["bytes"] == TINY.scratchpad_bytes and bank["parts"] == 4
+    assert bank["count"] == TINY.scratchpad_banks * TINY.line_bytes // 4
+    assert bank["module"] == f"tepin_ram_1r1w_{bank['depth']}x32_m4_nc"
+    assert (manifest["crossings"], manifest["reset"]["kind"]) == ([], "synchronous")
+    handshakes = {group["name"]: group["handshake"] for group in manifest["ports"]}
+    assert (handshakes["m_axi"], handshakes["s_axil"], handshakes["irq"]) == ("AXI4", "AXI4-Lite", "none")
     assert (chip / "registers.md").read_text() == registers_markdown()
-    for path in chip.iterdir():
+    for path in (path for path in chip.rglob("*") if path.is_file()):
         assert str(ROOT) not in path.read_text() and str(Path.home()) + "/" not in path.read_text()
+
+
+def test_registers_have_one_reset_and_no_initial_value(chip):
+    """All of them change at the rising edge of the one clock; what a simulator is told is for simulators that ask for it."""
+    for path in (chip / "rtl").iterdir():
+        text = re.sub(r"`ifdef TEPIN_RANDOM_START.*?`endif", "", path.read_text(), flags=re.S)
+        assert "initial" not in text and "negedge" not in text
+        assert not re.search(r"^  (output )?(wire|reg) [^;()]*=", text, re.M)
+        assert set(re.findall(r"always @(.*?) ", text)) <= {"(posedge", "*"}
+        assert set(re.findall(r"posedge (\w+)", text)) <= {"clk"}
 
 
 def test_header_agrees_with_the_definitions(chip, tmp_path):
@@ -117,12 +140,13 @@ def test_engine_alone_is_the_same_everywhere(capsys, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     status, out, err = outcome(capsys, "verilog", "--config", "tiny", "--top", "dma", "-o", one)
     assert (status, err) == (0, "generating Verilog\n")
-    assert "tepin_dma.v, manifest.json" in out
+    assert re.search(r"rtl/ \(\d+ modules\), tepin_dma.f, .*, manifest.json; array=2x8", out)
     result = run_elsewhere(other, "--top", "dma", PYTHONHASHSEED="7")
     assert (result.returncode, result.stderr) == (0, "generating Verilog\n")
-    assert {path.name: path.read_bytes() for path in one.iterdir()} == {
-        path.name: path.read_bytes() for path in other.iterdir()
-    }
+    assert [*snapshot(one).values()] == [*snapshot(other).values()]
+    assert [path.relative_to(one) for path in snapshot(one)] == [
+        path.relative_to(other) for path in snapshot(other)
+    ]
     manifest = check_manifest(one, "dma")
     assert "scratchpad reads" in manifest["conventions"]
     control = next(group for group in manifest["ports"] if group["name"] == "loads_control")
@@ -155,7 +179,7 @@ def test_ports_of_links_are_explained():
     linked = TOPS["chip"].make(replace(TINY, links=2))
     extra = [name for name in linked.signature.members if name not in TOPS["chip"].ports]
     assert extra == list(TOPS["chip"].optional)
-    groups = {group["name"]: group["ports"] for group in export.port_groups(linked, TOPS["chip"])}
+    groups = {group["name"]: group["ports"] for group in port_groups(linked, TOPS["chip"])}
     assert [port["name"] for port in groups["link_o"]][:3] == [
         "link_o__0__payload",
         "link_o__0__valid",
@@ -172,19 +196,46 @@ def test_meanings_are_complete(top):
 @pytest.fixture
 def quick(monkeypatch):
     """Instead of the files, which take long: texts that are their own names."""
-    monkeypatch.setattr(export, "export", lambda config, top: {name: name for name in export.file_names(top)})
+
+    def make(config, top, *, single_file):
+        names = export.file_names(top, single_file=single_file)
+        return {name + "some" * name.endswith("/"): name for name in names}
+
+    monkeypatch.setattr(export, "export", make)
 
 
 def test_force_replaces_what_it_writes(capsys, quick, tmp_path):
     (tmp_path / "tepin.v").write_text("old")
     (tmp_path / "mine.txt").write_text("keep")
-    argv = ["verilog", "-o", tmp_path]
+    argv = ["verilog", "--single-file", "-o", tmp_path]
     assert_user_error(capsys, tmp_path, argv, f"{tmp_path / 'tepin.v'}: exists already; --force replaces it")
     assert outcome(capsys, *argv, "--force")[0] == 0
-    names = ["tepin.v", "registers.md", "tepin.h", "manifest.json"]
-    assert snapshot(tmp_path) == {tmp_path / name: name.encode() for name in names} | {
-        tmp_path / "mine.txt": b"keep"
-    }
+    names = [name for name in export.file_names("chip", single_file=True) if not name.endswith("/")]
+    written = {tmp_path / name: name.encode() for name in names}
+    written |= {tmp_path / "tb": None, tmp_path / "tb" / "some": b"tb/"}
+    assert snapshot(tmp_path) == written | {tmp_path / "mine.txt": b"keep"}
+
+
+def test_directories_are_not_mixed(capsys, quick, tmp_path):
+    """Modules of another design are not left beside those of this one without a word."""
+    (tmp_path / "rtl").mkdir()
+    argv = ["verilog", "-o", tmp_path]
+    assert outcome(capsys, *argv)[0] == 0
+    assert (tmp_path / "rtl" / "some").read_text() == "rtl/"
+    argv += ["--top", "array"]
+    assert_user_error(capsys, tmp_path, argv, f"{tmp_path / 'rtl'}: exists already; --force replaces it")
+    assert outcome(capsys, *argv, "--force")[0] == 0
+
+
+def test_single_file_has_the_same_modules(capsys, tmp_path):
+    modules = {}
+    for name, options in (("one", ["--single-file"]), ("many", [])):
+        argv = ["verilog", "--config", "tiny", "--top", "link", "-o", tmp_path / name, *options]
+        assert outcome(capsys, *argv)[0] == 0
+        files = (tmp_path / name / "tepin_link.f").read_text().split()
+        text = "".join((tmp_path / name / file).read_text() for file in files)
+        modules[name] = re.findall(r"^module .*?^endmodule$", text, re.MULTILINE | re.DOTALL)
+    assert modules["one"] == modules["many"] and len(modules["one"]) > 1
 
 
 @pytest.mark.parametrize(
@@ -195,13 +246,14 @@ def test_force_replaces_what_it_writes(capsys, quick, tmp_path):
         (["--config", "sim,row=2", "-o", "new"], "'row=2' is not a setting; settings are "),
         (
             ["--top", "cpu", "-o", "new"],
-            "unknown top 'cpu'; tops are chip, matmul, vector, dma, link, switch",
+            "unknown top 'cpu'; tops are chip, array, matmul, vector, dma, link, switch, sdram, softmax, norm, activation",
         ),
         ([], "the following arguments are required: -o/--output"),
         (["-o", "file"], "file: Not a directory"),
         (["-o", "file/new"], "file/new: Not a directory"),
         (["-o", "full", "--force"], "full/tepin.h: is a directory, a file is to be written there"),
         (["-o", "full"], "full/tepin.h: exists already; --force replaces it"),
+        (["-o", "rtl_is_a_file"], "rtl_is_a_file/rtl: is a file, a directory is to be written there"),
         (["-o", "/proc/new"], "/proc/new: "),
     ],
 )
@@ -210,16 +262,18 @@ def test_user_errors(capsys, monkeypatch, tmp_path, argv, message):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     Path("full/tepin.h").mkdir(parents=True)
+    Path("rtl_is_a_file").mkdir()
+    Path("rtl_is_a_file/rtl").write_text("")
     assert_user_error(capsys, tmp_path, ["verilog", *argv], message)
 
 
 @pytest.mark.parametrize("error", [UserError("no such tool"), OSError(28, "No space left on device")])
 def test_failure_leaves_nothing_behind(capsys, monkeypatch, tmp_path, error):
-    def fail(config, top):
+    def fail(config, top, *, single_file):
         raise error
 
     monkeypatch.setattr(export, "export", fail)
-    (tmp_path / "tepin.v").write_text("old")
+    (tmp_path / "tepin.f").write_text("old")
     for path in (tmp_path, tmp_path / "new" / "chip"):
         before = snapshot(tmp_path)
         status, out, err = outcome(capsys, "verilog", "-o", path, "--force")

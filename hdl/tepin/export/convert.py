@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a component to Verilog files: one for each distinct module, one for each kind of memory."""
+
+from dataclasses import dataclass, field
+
+from amaranth.back import rtlil as amaranth_rtlil
+
+from tepin import verilog
+from tepin.export import memories, merge, rtlil, writer
+from tepin.export.names import RESERVED
+from tepin.export.simplify import simplify
+from tepin.export.text import declaration, random_bits
+from tepin.export.traverse import parents_first
+from tepin.export.unused import remove_unused
+
+__all__ = ["Design", "convert"]
+
+_SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+
+
+@dataclass
+class Design:
+    """A component in Verilog.
+
+    Members
+    -------
+    top : str
+        Name of the top module.
+    modules : dict from str to str
+        Text of each module, by its name, the top module first.
+    memories : dict from str to Memory
+        By the name of its module; their texts are in `modules`, too, at the end.
+    instances : dict from str to dict
+        How often each module has instances of each other one.
+    ports : dict from str to (width, direction)
+        Ports of the top module, in order.
+    """
+
+    top: str
+    modules: dict = field(default_factory=dict)
+    memories: dict = field(default_factory=dict)
+    instances: dict = field(default_factory=dict)
+    ports: dict = field(default_factory=dict)
+
+    def text(self):
+        """All modules in one text, the top module first."""
+        return "\n".join((_SPDX, *(text.removeprefix(_SPDX) for text in self.modules.values())))
+
+    def counts(self):
+        """How often each module is there in the whole design."""
+        result = dict.fromkeys(self.modules, 0)
+
+        def visit(name, times):
+            result[name] += times
+            for child, count in self.instances.get(name, {}).items():
+                visit(child, times * count)
+
+        visit(self.top, 1)
+        return result
+
+
+def convert(component, *, name, port_names=None, comment=""):
+    """Verilog of a component, as `tepin.verilog.convert` makes it, but for people and other people's tools.
+
+    Raises `ValueError` as that does, and if the design has what does not belong into portable silicon: contents of
+    memories at power-up, several clocks in a memory, a falling edge, a port whose name is a word of Verilog's.
+    """
+    flat = verilog.Flat(component, port_names or {})
+    if reserved := RESERVED.intersection(flat.ports):
+        raise ValueError(f"Verilog keeps the name of port {', '.join(sorted(reserved))} for itself")
+    text = amaranth_rtlil.convert(
+        flat, name=name, platform=verilog.Target("", False), ports=flat.ports, emit_src=False
+    )
+    modules = rtlil.parse(text)
+    members = {each: [each] for each in modules}
+    size = None
+    while size != (size := sum(len(module.cells) + len(module.wires) for module in modules.values())):
+        for module in modules.values():
+            simplify(module, modules)
+        remove_unused(modules, name)
+        merged = merge.merge(modules, name)
+        members = {kept: [path for each in group for path in members[each]] for kept, group in merged.items()}
+    merge.name_modules(modules, name, members)
+    merge.name_ports(modules, name)
+    return _written(modules, name, list(flat.ports), comment)
+
+
+def _written(modules, top, port_order, comment):
+    design = Design(top)
+    interfaces, texts, found = {}, {}, {}
+    for each in reversed(parents_first(modules, top)):
+        module = modules[each]
+        taken = memories.extract(module)
+        found |= taken
+        for memory, kind in taken.items():
+            ports = {port: (*rest, port) for port, rest in kind.ports().items()}
+            interfaces[memory] = writer.Interface(ports, frozenset(("words", *ports)))
+        design.instances[each] = {}
+        for cell in module.instances():
+            design.instances[each][cell.kind] = design.instances[each].get(cell.kind, 0) + 1
+        order = port_order if each == top else ()
+        head = f"{_SPDX}// {comment}\n\n" if comment else f"{_SPDX}\n"
+        text, interfaces[each] = writer.module_text(module, interfaces, port_order=order)
+        texts[each] = head + text
+    design.modules = {each: texts[each] for each in modules}
+    for memory in sorted(found):
+        design.memories[memory] = found[memory]
+        design.modules[memory] = _SPDX + _memory_text(found[memory])
+    design.ports = {port: (width, direction) for direction, width, port in interfaces[top].ports.values()}
+    return design
+
+
+def _memory_text(memory):
+    ports = [(f"{direction} wire", width, port) for port, (direction, width) in memory.ports().items()]
+    lines = "\n".join(f"  {line}".rstrip() for line in memory.body())
+    if not memory.contents:
+        lines = lines.rstrip() + "\n\n" + _random_start(memory)
+    note = f"// {memory.depth} words of {memory.width} bits. A word that is read while it is written: {memory.collision}.\n\n"
+    return f"{note}{declaration(memory.name, ports)}{lines.rstrip()}\nendmodule\n"
+
+
+def _random_start(memory):
+    bits = random_bits(memory.width)
+    return (
+        f"`ifdef {writer.RANDOM_START}\n  integer index;\n"
+        f"  initial for (index = 0; index < {memory.depth}; index = index + 1) words[index] = {bits};\n`endif"
+    )
