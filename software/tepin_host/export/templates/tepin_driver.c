@@ -2,12 +2,18 @@
 #include "tepin_driver.h"
 #include "tepin.h"
 
+/* How registers are reached: in memory, unless something else is defined. */
+#ifndef TEPIN_READ
+#define TEPIN_READ(chip, offset) ((chip)->base[(offset) / 4])
+#define TEPIN_WRITE(chip, offset, value) ((chip)->base[(offset) / 4] = (value))
+#endif
+
 static uint32_t get(const tepin_chip *chip, uint32_t offset) {
-    return chip->base[offset / 4];
+    return TEPIN_READ(chip, offset);
 }
 
 static void put(const tepin_chip *chip, uint32_t offset, uint32_t value) {
-    chip->base[offset / 4] = value;
+    TEPIN_WRITE(chip, offset, value);
 }
 
 int tepin_identify(const tepin_chip *chip) {
