@@ -16,7 +16,7 @@ from tepin_host.errors import UserError
 from tepin_host.runtime import Report, busy_cycles, checked
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
-__all__ = ["BatchReport", "Steps", "batch_memory", "most_rows", "run_reference", "run_rtl"]
+__all__ = ["BatchReport", "Steps", "batch_memory", "encode", "most_rows", "run_reference", "run_rtl"]
 
 
 @dataclass
@@ -67,13 +67,10 @@ def batch_memory(executable, requests):
     """External memory at the start of a batch: the image, empty caches, the requests."""
     if executable.plan.slots == 1:
         raise UserError("the program runs one text at a time; compile the model for a batch")
-    parts = [struct.pack("<I", len(requests)).ljust(PROMPT_OFFSET, b"\0")]
     for request in requests:
         if request.cache:
             raise UserError("a batch cannot go on from a KV cache")
-        data = request.encode(executable.plan.model)
-        parts.append(data.ljust(-(-len(data) // PROMPT_OFFSET) * PROMPT_OFFSET, b"\0"))
-    data, address = b"".join(parts), executable.plan.memory["requests"].address
+    data, address = encode(requests, executable.plan.model), executable.plan.memory["requests"].address
     if address + len(data) > 1 << 32:
         raise UserError(
             f"model and prompts need {address + len(data):,} bytes of memory; the chip addresses 4,294,967,296"
@@ -82,6 +79,15 @@ def batch_memory(executable, requests):
     memory[: len(executable.image)] = executable.image
     memory[address:] = np.frombuffer(data, np.uint8)
     return memory
+
+
+def encode(requests, model):
+    """Bytes of the requests region for a model with this `ModelConfig`; `UserError` for what it cannot do."""
+    parts = [struct.pack("<I", len(requests)).ljust(PROMPT_OFFSET, b"\0")]
+    for request in requests:
+        data = request.encode(model)
+        parts.append(data.ljust(-(-len(data) // PROMPT_OFFSET) * PROMPT_OFFSET, b"\0"))
+    return b"".join(parts)
 
 
 class Steps:

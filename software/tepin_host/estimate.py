@@ -28,9 +28,10 @@ from tepin.isa import (
     WeightType,
 )
 from tepin.vector.sum import tree_latency
+from tepin_host.batch import encode
 from tepin_host.compiler import Request
+from tepin_host.compiler.compile import write_program
 from tepin_host.compiler.kv_cache import KvCache
-from tepin_host.compiler.llama import LlamaProgram
 from tepin_host.compiler.plan import Plan
 from tepin_reference.network import run_together
 from tepin_reference.simulator import FunctionalSimulator
@@ -38,14 +39,14 @@ from tepin_reference.weights import GROUP, stream_bytes
 
 __all__ = ["Estimate", "estimate"]
 
-_SCALAR = defaultdict(lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: 8, ScalarOp.STORE: 4, ScalarOp.WAIT: 4})
+_SCALAR = defaultdict(lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: 9, ScalarOp.STORE: 4, ScalarOp.WAIT: 4})
 _JUMPS = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.DBNZ, ScalarOp.JUMP)
 _TAKEN = 2  # more for a jump that is taken
 _TO_ENGINE = 5  # from the sequencer to the engine
 _READER = 5  # of a command, besides its words
 _SIGNAL = 6  # from a signal to the start of a command that waited for it
 
-_LANE = defaultdict(lambda: 24)  # special functions
+_LANE = defaultdict(lambda: 25)  # special functions
 _LANE |= {
     Function.COPY: 3,
     Function.SELECT: 3,
@@ -56,7 +57,7 @@ _LANE |= {
 }
 _LANE |= dict.fromkeys((Function.MAX, Function.MIN, Function.LT, Function.LE, Function.EQ), 5)
 _LANE |= {Function.RANDOM: 29}
-_VECTOR = 10  # reading and writing
+_VECTOR = 11  # reading and writing
 _TURN = 2  # until a bank of the scratchpad belongs to another port
 _INTEGER_IN, _INTEGER_OUT = 7, 6
 _RANDOM_BEAT = 22
@@ -99,17 +100,17 @@ class Estimate:
 
 
 def estimate(
-    model, config, *, weights="int8", activations="int16", chips=1, topology="ring", tokens=4, latency=100,
-    link_latency=20, link_words_per_cycle=1.0, chunk=4096, context=0, memory_share=1.0,
+    model, config, *, weights="int8", activations="int16", chips=1, topology="ring", parallel="tensor", tokens=4,
+    latency=100, link_latency=20, link_words_per_cycle=1.0, chunk=4096, context=0, memory_share=1.0,
 ):  # fmt: skip
-    """Estimate the cycles of the first `tokens` tokens after BOS.
+    """Estimate the cycles of the first `tokens` tokens after BOS; of a pipeline, of each of the texts that fill it.
 
     Parameters
     ----------
     model : ModelConfig
     config : ChipConfig
-    weights, activations, chips, topology, chunk
-        As for the compiler.
+    weights, activations, chips, topology, parallel, chunk
+        As for the compiler. With a pipeline, cycles per token are those between any two tokens, whosever they are.
     latency, link_latency : int
         Cycles of memory and of links.
     link_words_per_cycle : float
@@ -124,14 +125,24 @@ def estimate(
     UserError
         If the model does not fit.
     """
-    plans = [Plan(model, config, weights, activations, chunk, rank, chips, topology) for rank in range(chips)]
+    plans = [
+        Plan(model, config, weights, activations, chunk, rank, chips, topology, parallel=parallel)
+        for rank in range(chips)
+    ]
     prompt = [1] * (context + 1)
     cache = KvCache(prompt, context, np.zeros(0, np.uint8), "") if context else None
-    request = Request(prompt, tokens, stop=(), cache=cache).encode(model)
+    request = Request(prompt, tokens, stop=(), cache=cache)
+    texts = plans[0].slots
+    data, region = (
+        (request.encode(model), "request") if texts == 1 else (encode([request] * texts, model), "requests")
+    )
     machines = [
-        _Machine(plan, request, latency, memory_share, link_latency, link_words_per_cycle) for plan in plans
+        _Machine(
+            plan, data, plan.memory[region].address, latency, memory_share, link_latency, link_words_per_cycle
+        )
+        for plan in plans
     ]
-    programs = [LlamaProgram(plan).words for plan in plans]
+    programs = [write_program(plan).words for plan in plans]
     stamps = defaultdict(list)
     if chips == 1:
         stamps[0] = [machines[0].now for _ in machines[0].run(programs[0])]
@@ -140,13 +151,15 @@ def estimate(
             machines[rank].ports = ports
         for chip, _ in run_together(machines, programs):
             stamps[chip].append(machines[chip].now)
-    times = [max(stamps[chip][index] for chip in range(chips)) for index in range(tokens)]
+    times = np.max([stamps[chip] for chip in range(chips)], axis=0)
+    # From the first token of the first text to its last: then all texts are on their way.
+    intervals = texts * (tokens - 1)
     positions = range(context + int(tokens > 1), context + tokens)
     return Estimate(
         float(times[0]),
-        float((times[-1] - times[0]) / (tokens - 1) if tokens > 1 else times[0]),
+        float((times[intervals] - times[0]) / intervals if intervals else times[0]),
         sum(plan.useful_bytes(position) for plan in plans for position in positions) / len(positions),
-        sum(machine.sent for machine in machines) / chips / tokens,
+        sum(machine.sent for machine in machines) / chips / tokens / texts,
     )
 
 
@@ -189,10 +202,10 @@ class _Weights:
 class _Machine(FunctionalSimulator):
     """Executes a program for its times alone."""
 
-    def __init__(self, plan, request, latency, memory_share, link_latency, link_rate):
+    def __init__(self, plan, request, address, latency, memory_share, link_latency, link_rate):
         # Of memory only the request is there.
-        memory = np.frombuffer(request, np.uint8).copy()
-        super().__init__(plan.config, memory)
+        super().__init__(plan.config, np.frombuffer(request, np.uint8).copy())
+        self.address = address
         self.plan, self.latency, self.link_latency, self.link_rate = plan, latency, link_latency, link_rate
         self.now = 0.0  # of the sequencer
         self.free = defaultdict(float)  # when an engine can begin with its next command
@@ -280,8 +293,9 @@ class _Machine(FunctionalSimulator):
 
     def _load_times(self, flags, fields, start):
         runs, size = self._size(flags, fields)
-        if fields["memory"] + fields["length"] <= len(self.memory):
-            self._load(flags, fields)
+        at = fields["memory"] - self.address
+        if at >= 0 and at + fields["length"] <= len(self.memory):
+            self._load(flags, fields | {"memory": at})
         if not size:
             return start, start
         self.stream.loads.append((start + self.latency, size))
@@ -313,11 +327,11 @@ class _Machine(FunctionalSimulator):
         )
         tree = lanes.bit_length() - 1
         if flags.reduction == Reduction.SUM:
-            time += (tree_latency(lanes) - 2) * rows
+            time += (tree_latency(lanes) - 2) * rows + 1
         elif flags.reduction == Reduction.FIXED_SUM:
-            time += 9 + tree
+            time += 10 + tree
         elif flags.reduction != Reduction.NONE:
-            time += 1 + tree
+            time += 2 + tree
         return start + time, start + time
 
     def _matmul_times(self, flags, fields, start):

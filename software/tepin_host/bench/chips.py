@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tepin.config import PRESETS
 from tepin_host import chips
+from tepin_host.bench.pipelines import pipelines
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.compiler import Request, compile_chips, compile_model
 from tepin_host.compiler.plan import Plan
@@ -27,18 +28,18 @@ _SHAPES = {
 
 
 def decode_on_chips(say):
-    """Decoding on one chip and on several; checked to have the same logits."""
-    models = [("demo model", load_model(demo_model_path()), 16)]
-    models += [(f"15M shape, {name}", random_model(name, shape), 3) for name, shape in _SHAPES.items()]
+    """Decoding one text on one chip and on several, and many on pipelines; checked to have the same logits."""
+    models = [(replace(load_model(demo_model_path()), name="demo model"), 16, 6)]
+    models += [(random_model(f"15M shape, {name}", shape), 3, 2) for name, shape in _SHAPES.items()]
     for weights, columns in _COLUMNS.items():
         config = replace(PRESETS["sim"], columns=columns, scratchpad_bytes=1 << 18, links=2)
         library = build_simulator(config, progress=say)
-        for name, model, tokens in models:
+        for model, tokens, tokens_of_each in models:
             request = Request([1], tokens, stop=())
             alone = _alone(model, config, weights, request, library)
             for count in _COUNTS:
                 case = (
-                    f"{name} {weights} {tokens} tokens {count} chips ring latency={_LINK_LATENCY} "
+                    f"{model.name} {weights} {tokens} tokens {count} chips ring latency={_LINK_LATENCY} "
                     f"{config.describe()} memory latency={_LATENCY}"
                 )
                 say(case)
@@ -53,6 +54,17 @@ def decode_on_chips(say):
                 yield Row("chips", case, "cycles per token", report.cycles_per_token, "cycles", limit)
                 yield Row("chips", case, "speed-up", speedup, "times", float(count))
                 yield Row("chips", case, "memory of the largest chip", share, "% of its share", 100.0)
+            yield from pipelines(
+                say,
+                model,
+                config,
+                weights,
+                library,
+                alone,
+                tokens=tokens_of_each,
+                latency=_LATENCY,
+                link_latency=_LINK_LATENCY,
+            )
 
 
 def _alone(model, config, weights, request, library):

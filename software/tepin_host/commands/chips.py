@@ -8,6 +8,8 @@ from tepin_host.errors import UserError
 
 __all__ = [
     "add_chips_arguments",
+    "add_parallel_argument",
+    "check_division",
     "check_chips",
     "compile_for_chips",
     "links_in_words",
@@ -21,6 +23,17 @@ def add_chips_arguments(parser):
     parser.add_argument(
         "--chips", metavar="N", type=int, default=1, help="divide the model among so many chips (default: 1)"
     )
+    add_parallel_argument(parser)
+    add_topology_argument(parser)
+    parser.add_argument(
+        "--bit-errors",
+        metavar="RATE",
+        type=float,
+        help="simulate the serial links between the chips as well, on lanes that flip bits at this rate, such as 1e-5",
+    )
+
+
+def add_parallel_argument(parser):
     parser.add_argument(
         "--parallel",
         choices=PARALLEL,
@@ -30,13 +43,14 @@ def add_chips_arguments(parser):
             "pipeline: every chip has some of the layers, so with --batch N times as many texts come"
         ),
     )
-    add_topology_argument(parser)
-    parser.add_argument(
-        "--bit-errors",
-        metavar="RATE",
-        type=float,
-        help="simulate the serial links between the chips as well, on lanes that flip bits at this rate, such as 1e-5",
-    )
+
+
+def check_division(model, arguments):
+    """`UserError` if a model with this `ModelConfig` cannot be divided among so many chips."""
+    from tepin_host.compiler.shard import Shard
+    from tepin_host.compiler.stage import Stage
+
+    (Stage if arguments.parallel == "pipeline" else Shard)(model, chips=arguments.chips)
 
 
 def check_chips(arguments):
@@ -54,10 +68,9 @@ def check_chips(arguments):
 def compile_for_chips(model, config, arguments):
     """An executable for each chip. A configuration without links gets those that it takes."""
     from tepin_host.compiler import compile_chips
-    from tepin_host.compiler.shard import Shard
     from tepin_reference.network import Network
 
-    Shard(model.config, chips=arguments.chips)  # Raises if the model cannot be divided like that.
+    check_division(model.config, arguments)
     network = Network(arguments.chips, arguments.topology)
     if not config.links:
         config = replace(config, links=network.links)

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, replace
 
 from tepin_host.commands import Command
+from tepin_host.commands.chips import add_parallel_argument, check_division
 from tepin_host.commands.options import (
     add_model_arguments,
     add_topology_argument,
@@ -22,6 +23,7 @@ __all__ = ["command"]
 def _add_arguments(parser):
     add_model_arguments(parser)
     parser.add_argument("--chips", metavar="N", type=int, default=1, help="chips (default: 1)")
+    add_parallel_argument(parser)
     add_topology_argument(parser)
     parser.add_argument(
         "--tokens", metavar="N", type=int, default=4, help="tokens from the start of a text (default: 4)"
@@ -39,7 +41,6 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    from tepin_host.compiler.shard import Shard
     from tepin_host.estimate import estimate
     from tepin_host.output import output_file
 
@@ -52,7 +53,7 @@ def _run(arguments):
         raise UserError(f"--clock must be above 0, not {arguments.clock:g}")
     config = config_from_arguments(arguments)
     model, _ = load_from_arguments(arguments)
-    Shard(model.config, chips=arguments.chips)  # Raises if the model cannot be divided like that.
+    check_division(model.config, arguments)
     if arguments.tokens > model.config.max_seq_len:
         raise UserError(f"--tokens must be at most the model's context, {model.config.max_seq_len}")
     if arguments.chips > 1 and not config.links:
@@ -65,6 +66,7 @@ def _run(arguments):
             activations=given(arguments, "activations"),
             chips=arguments.chips,
             topology=arguments.topology,
+            parallel=arguments.parallel,
             tokens=arguments.tokens,
             latency=arguments.latency,
             link_latency=arguments.link_latency,
@@ -73,7 +75,8 @@ def _run(arguments):
         rows = {
             "model": f"{model.name}, {given(arguments, 'weights')} weights",
             "chip": f"{config.describe()} latency={arguments.latency}",
-            "chips": f"{arguments.chips}" + (f", {arguments.topology}" if arguments.chips > 1 else ""),
+            "chips": f"{arguments.chips}"
+            + (f", {arguments.topology}, {arguments.parallel}" if arguments.chips > 1 else ""),
             "cycles per token": f"{cycles:,.0f}",
             "cycles to the first token": f"{result.first_token_cycles:,.0f}",
             "memory port": f"{100 * result.bytes_per_token / (cycles * port):.1f} %",

@@ -9,7 +9,7 @@ from tepin_host.compiler.pipeline import PipelineProgram
 from tepin_host.compiler.plan import Plan
 from tepin_host.errors import UserError
 
-__all__ = ["compile_chips", "compile_model"]
+__all__ = ["compile_chips", "compile_model", "write_program"]
 
 
 def compile_model(
@@ -50,7 +50,7 @@ def compile_model(
         If the model does not fit the chip.
     """
     plan = Plan(model.config, config, weights, activations, chunk, rank, chips, topology, rows, parallel)
-    program = _program(plan).words
+    program = write_program(plan).words
     if len(program) > config.program_words:
         raise UserError(
             f"the program has {len(program)} words, the program memory of this configuration {config.program_words}; "
@@ -59,7 +59,8 @@ def compile_model(
     return Executable(plan, program, build_image(model, plan, progress), model.name)
 
 
-def _program(plan):
+def write_program(plan):
+    """The program for a `Plan`, of the kind that it asks for; `words` are its words."""
     if plan.parallel == "pipeline":
         return PipelineProgram(plan)
     return (LlamaProgram if plan.rows == 1 else BatchProgram)(plan)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tepin_host import chips
+from tepin_host.bench.pipelines import rate
 from tepin_host.compiler import Request, compile_chips
 from tepin_host.estimate import estimate
 from tepin_host.runtime import Report, run_rtl
@@ -67,3 +68,48 @@ def test_estimate(draw, rng):
 @pytest.mark.parametrize("draw", range(40))
 def test_estimate_of_many(draw, rng):
     compare(rng)
+
+
+def compare_pipeline(rng):
+    """Draw a pipeline; assert that the estimate of the cycles between two tokens is within 5 %.
+
+    These steps are short: what is between them, and does not grow with the model, is what the estimate misses.
+    """
+    count, weights = int(rng.integers(2, 4)), str(rng.choice(["int8", "int4"]))
+    shape = random_shape(rng) | {"n_layers": int(rng.integers(count, 5))}
+    shape["vocab_size"] += 8 * count
+    model, latency = random_model(1, **shape), int(rng.choice([5, 20, 100]))
+    executables = compile_chips(model, LINKED, chips=count, weights=weights, parallel="pipeline")
+    requests = [Request([1], TOKENS, stop=())] * (count + 1)
+    report, found = rate(executables, requests, None, latency=latency, link_latency=20)
+    expected = estimate(
+        model.config,
+        LINKED,
+        weights=weights,
+        chips=count,
+        parallel="pipeline",
+        tokens=TOKENS,
+        latency=latency,
+    )
+    ratios = (
+        expected.cycles_per_token / found,
+        expected.first_token_cycles / report.lines[0].first_token_cycles,
+    )
+    print(
+        f"{count} stages, {weights}, latency {latency}, {shape}: {found:,.0f} cycles per token, "
+        f"estimated {100 * (ratios[0] - 1):+.1f} %; first token {100 * (ratios[1] - 1):+.1f} %"
+    )
+    assert expected.bytes_per_token == pytest.approx(report.lines[0].bytes_per_token)
+    assert abs(ratios[0] - 1) < 0.05
+    assert abs(ratios[1] - 1) < 0.04
+
+
+@pytest.mark.parametrize("draw", range(2))
+def test_estimate_of_a_pipeline(draw, rng):
+    compare_pipeline(rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", range(20))
+def test_estimate_of_many_pipelines(draw, rng):
+    compare_pipeline(rng)

@@ -9,13 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tepin.config import PRESETS
 from tepin.control.registers import register
 from tepin_host import batch, pipeline
+from tepin_host.bench.pipelines import rate
 from tepin_host.compiler import Request, compile_chips, compile_model
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
-from tepin_host.runtime import Report, run_reference
-from tepin_host.simulation import ChipSimulator, join
+from tepin_host.models import demo_model_path, load_model
+from tepin_host.runtime import Report, run_reference, run_rtl
+from tepin_host.simulation import ChipSimulator, build_simulator, join, wire
 from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY
 
@@ -110,3 +113,47 @@ def test_stage_that_dies(seed):
         simulators[2].write(register("CONTROL").offset, 2)
 
     assert fails(seed, stop).startswith("chip 2 stopped with STOPPED at word ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights, columns", [("int8", 16), ("int4", 32)])
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_stage_is_always_busy(count, weights, columns):
+    """Of the demo model, N chips write at least 0.95 N times as many tokens as one chip does."""
+    config = replace(PRESETS["sim"], links=2, columns=columns)
+    model, library = load_model(demo_model_path()), build_simulator(config)
+    requests = [Request([5 + line], 5, stop=()) for line in range(count + 1)]
+    executables = compile_chips(model, config, chips=count, weights=weights, parallel="pipeline")
+    _, cycles = rate(executables, requests, library, latency=100, link_latency=20)
+    single, report = compile_model(model, config, weights=weights), Report()
+    simulator = ChipSimulator(config, single.memory(requests[0]), library=library)
+    list(run_rtl(single, requests[0], report, simulator))
+    speedup = report.cycles_per_token / cycles
+    print(
+        f"{count} chips, {weights}: {cycles:,.0f} cycles per token, {speedup:.3f} times as many as one chip"
+    )
+    assert 0.95 * count <= speedup <= count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count, bit_error_rate", [(2, 1e-5), (4, 1e-4)])
+def test_errors_on_the_lanes_change_no_bit(count, bit_error_rate, seed, rng):
+    model, requests = (
+        random_model(seed, n_layers=count),
+        random_requests(rng, [(3, 3), (1, 4), (2, 2), (1, 3)]),
+    )
+    executables = compile_chips(model, LINKED, chips=count, parallel="pipeline")
+    library = build_simulator(LINKED, serial=True)
+    simulators = [
+        ChipSimulator(LINKED, batch.batch_memory(executable, requests), latency=20, library=library)
+        for executable in executables
+    ]
+    wire(simulators, executables[0].plan.shard.network, bit_error_rate=bit_error_rate, seed=seed)
+    found, expected = batch.BatchReport(), batch.BatchReport()
+    events = list(pipeline.run_rtl(executables, requests, found, simulators))
+    assert events == list(pipeline.run_reference(executables, requests, expected))
+    for one, other in zip(found.lines, expected.lines, strict=True):
+        assert (one.tokens, one.logits_sha256) == (other.tokens, other.logits_sha256)
+    errors = sum(simulator.link_status(port)["errors"] for simulator in simulators for port in range(2))
+    print(f"{count} chips, {bit_error_rate:g}: {errors} frames lost in {found.cycles:,} cycles")
+    assert errors > 0

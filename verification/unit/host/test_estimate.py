@@ -47,6 +47,23 @@ def test_words_on_the_links(demo):
     assert estimate(demo, LINKED, tokens=2).link_words == 0
 
 
+def test_pipeline(demo):
+    """Twice as many stages write almost twice as many tokens; the row goes once around, and to all but one in the end."""
+    one, two, four = (
+        estimate(demo, LINKED, chips=chips, parallel="pipeline" if chips > 1 else "tensor", tokens=3)
+        for chips in (1, 2, 4)
+    )
+    assert 1.9 < one.cycles_per_token / two.cycles_per_token <= 2
+    assert 3.8 < one.cycles_per_token / four.cycles_per_token <= 4
+    assert four.bytes_per_token == one.bytes_per_token
+    row, steps = (
+        demo.dim * 4 // 8,
+        15 + 4,
+    )  # 15 passes, one behind the other, of which the last one goes on for four steps
+    candidates, broadcasts = 3 * 4 * 15, 2 * row * 15
+    assert four.link_words == (4 * row * steps + candidates + broadcasts) / 4 / 15
+
+
 def test_no_weights_are_needed():
     """A layer of the size of those of real models, on a large chip whose array takes more than its port brings."""
     model = ModelConfig(
@@ -76,6 +93,8 @@ def test_command(capsys, tmp_path):
     "argv, message",
     [
         (["--chips", "9"], "a model runs on 1 to 8 chips, not 9"),
+        (["--parallel", "pipeline"], "a pipeline has at least 2 stages"),
+        (["--parallel", "pipeline", "--chips", "5"], "a model of 4 layers cannot be divided into 5 stages"),
         (["--tokens", "0"], "--tokens must be at least 1, not 0"),
         (["--tokens", "600"], "--tokens must be at most the model's context, 512"),
         (["--latency", "0"], "--latency must be at least 1, not 0"),
