@@ -5,13 +5,13 @@ from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from tepin.link.frame import HUNT_IDLES, IDLE, MAX_WORDS, SEQUENCE_BITS, UNIT
+from tepin.link.frame import HUNT_IDLES, IDLE, MAX_WORDS, SEQUENCE_BITS, UNIT, Kind
 from tepin.link.receiver import Receiver
 from tepin.link.sender import Sender
 from tepin_testbench.formal import implies
 from tepin_testbench.opened import Opened
 
-__all__ = ["ANSWER_UNITS", "Complaint", "Idles", "LONG_RUN"]
+__all__ = ["ANSWER_UNITS", "CREDIT_UNITS", "Complaint", "Credit", "Idles", "LONG_RUN"]
 
 WORD_BITS = 64
 PARTS = WORD_BITS // UNIT
@@ -23,6 +23,12 @@ LONG_RUN = BODY + 3 + HUNT_IDLES
 
 ANSWER_UNITS = BODY + 2 + LONG_RUN
 """Units after which a NAK has begun: a frame that is being sent, and a run of idle units."""
+
+_OVERDUE_UNITS = 513
+_MOST_POTENTIAL = 64 * ANSWER_UNITS + 256 + 255
+
+CREDIT_UNITS = _OVERDUE_UNITS + _MOST_POTENTIAL // 62
+"""Units after which an ACK has begun."""
 
 
 class Idles(Component):
@@ -84,11 +90,8 @@ class Idles(Component):
         return m
 
 
-class Complaint(Component):
-    """A complaint that is due has begun after `limit` units at most, unless the other side complains, too.
-
-    Words, ACKs and what there is to report are free; the link is up.
-    """
+class _Sending(Component):
+    """A sender of a link that is up. Words, what comes in and what there is to report are free."""
 
     i: In(stream.Signature(WORD_BITS))
     sent: In(1)
@@ -100,12 +103,11 @@ class Complaint(Component):
     complain: In(1)
     long: Out(1)
 
-    def __init__(self, *, limit=ANSWER_UNITS):
+    def __init__(self, *, limit):
         self._limit = limit
         super().__init__()
 
-    def elaborate(self, platform):
-        m = Module()
+    def _build_sender(self, m):
         sender = Sender(word_bits=WORD_BITS, window=4, frame_words=4)
         m.submodules.sender = s = Opened(sender)
         s.cut("memory")
@@ -121,13 +123,13 @@ class Complaint(Component):
             sender.expected.eq(self.expected),
             sender.complain.eq(self.complain),
         ]
-        waited = Signal(range(2 * ANSWER_UNITS))
-        with m.If(~self.complain | self.nak | sender.complained):
-            m.d.sync += waited.eq(0)
-        with m.Elif(self.sent):
-            m.d.sync += waited.eq(waited + 1)
-        run, part = s["run"], s["part"]
-        left = Signal(range(2 * ANSWER_UNITS))  # until the sender can begin something new
+        return sender, s
+
+    @staticmethod
+    def _left(m, s):
+        """Units until the sender can begin something new."""
+        run = s["run"]
+        left = Signal(range(2 * ANSWER_UNITS))
         with m.If(s.ongoing("BETWEEN")):
             m.d.comb += left.eq(run)
         with m.Elif(s.ongoing("HIGH")):
@@ -135,11 +137,69 @@ class Complaint(Component):
         with m.Elif(s.ongoing("LOW")):
             m.d.comb += left.eq(2 + run)
         with m.Else():
-            m.d.comb += left.eq(PARTS * s["words_left"] + (PARTS - part) + 2 + run)
+            m.d.comb += left.eq(PARTS * s["words_left"] + (PARTS - s["part"]) + 2 + run)
+        return left
+
+
+class Complaint(_Sending):
+    """A complaint that is due has begun after `limit` units at most, unless the other side complains, too."""
+
+    def __init__(self, *, limit=ANSWER_UNITS):
+        super().__init__(limit=limit)
+
+    def elaborate(self, platform):
+        m = Module()
+        sender, s = self._build_sender(m)
+        waited = Signal(range(2 * ANSWER_UNITS))
+        with m.If(~self.complain | self.nak | sender.complained):
+            m.d.sync += waited.eq(0)
+        with m.Elif(self.sent):
+            m.d.sync += waited.eq(waited + 1)
         m.d.comb += [
-            Assert(run <= LONG_RUN),
-            Assert(waited + left <= ANSWER_UNITS),
+            Assert(s["run"] <= LONG_RUN),
+            Assert(waited + self._left(m, s) <= ANSWER_UNITS),
             Assert(waited <= self._limit),
-            self.long.eq(run == LONG_RUN),
+            self.long.eq(s["run"] == LONG_RUN),
+        ]
+        return m
+
+
+class Credit(_Sending):
+    """What has left the buffer is told: no more than `limit` units are between two ACKs, unless someone complains.
+
+    However many words there are to send: an ACK is overdue 512 units after the last one at most. Then it waits for what is
+    being sent, and for POLLs, of which one may become due every 256 units.
+    """
+
+    def __init__(self, *, limit=CREDIT_UNITS):
+        super().__init__(limit=limit)
+
+    def elaborate(self, platform):
+        m = Module()
+        _, s = self._build_sender(m)
+        left, timer, overdue = self._left(m, s), s["timer"], s["overdue"]
+        kind = Kind(s["kind"])
+        begins = self.sent & s.ongoing("BETWEEN") & s["begin"] & ~s["payload"] & (kind == Kind.ACK)
+        waited, late = Signal(range(2 * CREDIT_UNITS)), Signal(range(2 * CREDIT_UNITS))
+        with m.If(self.nak | self.complain | begins):
+            m.d.sync += [waited.eq(0), late.eq(0)]
+        with m.Elif(self.sent):
+            m.d.sync += [waited.eq(waited + 1), late.eq(Mux(overdue, late + 1, 0))]
+        until = Signal(range(_OVERDUE_UNITS + 1))
+        m.d.comb += until.eq(Mux(s["said_ack"], 257, 1) + (-timer)[:8])
+        # It falls by at least 62 with each unit: 64 for what is being sent, 256 for a POLL; from one POLL to the time when
+        # the next one may become due, it rises again by 255.
+        potential = Signal(range(_MOST_POTENTIAL + 1))
+        m.d.comb += potential.eq(64 * left + 256 * s["poll"] + (timer - 129)[:8])
+        m.d.comb += [
+            Assert(s["run"] <= LONG_RUN),
+            Assert(left <= ANSWER_UNITS),
+            Assert(~(overdue & s["said_ack"])),
+            implies(~overdue, late == 0),
+            implies(~overdue, waited + until <= _OVERDUE_UNITS),
+            implies(overdue, 62 * late + potential <= _MOST_POTENTIAL),
+            implies(overdue, waited <= _OVERDUE_UNITS + late),
+            Assert(waited <= self._limit),
+            self.long.eq((late == 9) & begins),
         ]
         return m

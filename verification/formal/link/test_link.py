@@ -7,9 +7,10 @@ traces are looked for with small ones, from reset.
 
 import pytest
 
+from tepin.link import sender
 from tepin_testbench.formal import Refuted, prove, reach
 from verification.formal.link.channel import BUGS, COVERED, Channel
-from verification.formal.link.recovery import ANSWER_UNITS, LONG_RUN, Complaint, Idles
+from verification.formal.link.recovery import ANSWER_UNITS, CREDIT_UNITS, LONG_RUN, Complaint, Credit, Idles
 
 SMALL = {"window": 4, "frame_words": 4}
 LONG = {"window"}  # what it takes a trace of many cycles to see
@@ -49,3 +50,19 @@ def test_complaints_are_sent():
 def test_complaints_may_take_so_long():
     with pytest.raises(RuntimeError, match="no proof"):
         prove(Complaint(limit=ANSWER_UNITS - 1), depth=1)
+
+
+def test_credit_is_told():
+    prove(Credit(), depth=1)
+    reach(Credit(), "long", depth=16)
+
+
+def test_credit_may_take_longer_than_a_frame():
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(Credit(limit=CREDIT_UNITS - ANSWER_UNITS), depth=1)
+
+
+def test_timer_that_is_too_slow_is_found(monkeypatch):
+    monkeypatch.setattr(sender, "_REPEAT", 512)
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(Credit(), depth=1)
