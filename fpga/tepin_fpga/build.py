@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tepin_fpga import flow
 from tepin_fpga.ecp5 import DEVICES, LIMITS_HZ
+from tepin_fpga.floorplan import draw_floorplan, placed_cells
 from tepin_fpga.pins import constraints
 from tepin_fpga.pll import solve_pll
 from tepin_fpga.primitives import Primitives, check_primitives, expected_primitives
@@ -17,7 +18,10 @@ from tepin_fpga.top import SYSTEM, TOP, top_verilog
 from tepin_host.errors import UserError
 from tepin_host.output import output_directory
 
-__all__ = ["Built", "build_board", "file_names"]
+__all__ = ["PICTURE", "Built", "build_board", "file_names"]
+
+PICTURE = "floorplan.svg"
+"""Where each block was placed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def file_names(board):
     return [f"{SYSTEM}.v", f"{TOP}.v", "design.lpf", "report.json", *flow.LOGS, f"{board.name}.bit"]
 
 
-def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expected=None):
+def build_board(board, config, output, *, clock_hz=None, seed=1, picture=False, say=None, expected=None):
     """Build a board's bitstream in the directory `output`.
 
     Parameters
@@ -59,6 +63,8 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
         Instead of the board's own.
     seed : int
         Of the placement.
+    picture : bool
+        Draw the placed design, also if it misses its clock.
     say : callable(str), optional
         Told about progress.
     expected : dict from str to Primitives, optional
@@ -79,15 +85,16 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
         pll = solve_pll(board.oscillator_hz, clock_hz or board.clock_hz, phase=board.sdram_phase)
     except ValueError as error:
         raise UserError(str(error)) from None
-    names = file_names(board)
+    names = file_names(board) + [PICTURE] * picture
     failure = None
     with output_directory(output, names=names) as directory:
-        (Path(output) / names[-1]).unlink(missing_ok=True)
+        bitstream = Path(output) / f"{board.name}.bit"
+        bitstream.unlink(missing_ok=True)
         try:
-            usage, primitives = _build(board, config, pll, directory, seed, say, expected)
+            usage, primitives = _build(board, config, pll, directory, seed, picture, say, expected)
         except UserError as error:
             failure = error
-            names = [*flow.LOGS, "report.json"]
+            names = [*flow.LOGS, "report.json", PICTURE]
         for path in directory.iterdir():
             if path.name not in names:
                 path.unlink()
@@ -95,10 +102,10 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, say=None, expec
             raise failure
     if failure:
         raise failure
-    return Built(Path(output) / names[-1], round(pll.output_hz), usage, primitives)
+    return Built(bitstream, round(pll.output_hz), usage, primitives)
 
 
-def _build(board, config, pll, directory, seed, say, expected):
+def _build(board, config, pll, directory, seed, picture, say, expected):
     """Fill `directory`; return usage and primitives."""
     from amaranth.hdl import UnusedElaboratable
 
@@ -137,8 +144,14 @@ def _build(board, config, pll, directory, seed, say, expected):
         seed=seed,
         constraints=constraints(board.pins, {board.oscillator: board.oscillator_hz}),
         placer="static",
+        written="placed.json" if picture else None,
         say=say,
     )
+    if picture:
+        say("picture")
+        title = f"{board.title}: {config.describe()}, {float(pll.output_hz) / 1e6:g} MHz asked"
+        cells = placed_cells((directory / "placed.json").read_text())
+        (directory / PICTURE).write_text(draw_floorplan(cells, title))
     usage = parse_report(report, LIMITS_HZ[board.speed])
     _check_total(usage, total)
     check_timing(usage)

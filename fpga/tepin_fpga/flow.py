@@ -103,7 +103,19 @@ def synthesise(directory, files, *, top, device, register=(), say=None):
     return cells
 
 
-def route(directory, *, device, package, speed, seed, constraints="", clock_hz=None, placer="heap", say=None):
+def route(
+    directory,
+    *,
+    device,
+    package,
+    speed,
+    seed,
+    constraints="",
+    clock_hz=None,
+    placer="heap",
+    written=None,
+    say=None,
+):
     """Place and route `design.json`; make `design.config` and `report.json`.
 
     Parameters
@@ -117,6 +129,8 @@ def route(directory, *, device, package, speed, seed, constraints="", clock_hz=N
         For clocks that the constraints say nothing about.
     placer : str
         nextpnr's. "static" takes longer, but where a design fills most of a device its wires are a third shorter.
+    written : str, optional
+        File for the placed and routed design, in JSON.
     say : callable(str), optional
 
     Returns
@@ -129,6 +143,7 @@ def route(directory, *, device, package, speed, seed, constraints="", clock_hz=N
     arguments += ["--json", "design.json", "--lpf", "design.lpf", "--lpf-allow-unconstrained"]
     arguments += ["--textcfg", "design.config", "--report", "report.json", "--timing-allow-fail"]
     arguments += ["--placer", placer]
+    arguments += ["--write", written] if written else []
     if clock_hz:
         arguments += ["--freq", f"{clock_hz / 1e6:g}"]
     if say:

@@ -20,6 +20,9 @@ def _add_arguments(parser):
     parser.add_argument("--clock", type=float, metavar="MHZ", help="clock to ask for (default: the board's)")
     parser.add_argument("--seed", type=int, default=1, help="of the placement (default: 1)")
     parser.add_argument("-o", "--output", metavar="DIR", help="directory to write (default: build/BOARD)")
+    parser.add_argument(
+        "--picture", action="store_true", help="also draw where each block was placed: floorplan.svg in DIR"
+    )
     parser.add_argument("--program", action="store_true", help="load the bitstream into the board")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
 
@@ -50,6 +53,7 @@ def _run(arguments):
             arguments.output or f"build/{board.name}",
             clock_hz=round(arguments.clock * 1e6) if arguments.clock is not None else None,
             seed=arguments.seed,
+            picture=arguments.picture,
             say=say,
         )
         speeds = measure_speed(config, board.latency, say=say)

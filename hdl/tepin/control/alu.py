@@ -2,12 +2,42 @@
 """Arithmetic of the sequencer: what a scalar instruction computes, and the multiplier that takes longer."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from tepin.float.multiplier import IntegerMultiplier
 from tepin.isa import ScalarOp
 
-__all__ = ["Alu", "Multiplier"]
+__all__ = ["Alu", "AluSelect", "Multiplier"]
+
+
+class AluSelect(data.Struct):
+    """What an `Alu` does, decoded: the bit that is called like the instruction, or else `ADD`, and both for SUB."""
+
+    ADD: 1
+    SUB: 1
+    SHL: 1
+    SHR: 1
+    AND: 1
+    OR: 1
+    XOR: 1
+    MIN: 1
+    MAX: 1
+    BEQ: 1
+    BNE: 1
+    BLT: 1
+    BGE: 1
+    DBNZ: 1
+    JUMP: 1
+
+    @classmethod
+    def decode(cls, op):
+        """Its bits for an instruction."""
+        named = [name for name, _ in data.Layout.cast(cls) if name != "ADD"]
+        return Cat(
+            ~op.as_value().matches(*(ScalarOp[name].value for name in named if name != "SUB")),
+            *(op == ScalarOp[name] for name in named),
+        )
 
 
 class Alu(Component):
@@ -18,7 +48,7 @@ class Alu(Component):
 
     Members
     -------
-    op : In(ScalarOp)
+    select : In(AluSelect)
     rd, rs, b : In(32)
         Values of the registers, and of operand b.
     o : Out(32)
@@ -29,7 +59,7 @@ class Alu(Component):
     def __init__(self):
         super().__init__(
             {
-                "op": In(ScalarOp, init=ScalarOp.ADD),
+                "select": In(AluSelect),
                 "rd": In(32),
                 "rs": In(32),
                 "b": In(32),
@@ -40,6 +70,7 @@ class Alu(Component):
 
     def elaborate(self, platform):
         m = Module()
+        select = self.select
         decremented = Signal(32)
         less = Signal()  # rs < b, signed
         take_rs, take_b = Signal(), Signal()
@@ -47,40 +78,32 @@ class Alu(Component):
         m.d.comb += [
             decremented.eq(self.rd - 1),
             less.eq(self.rs.as_signed() < self.b.as_signed()),
-            other.eq(self.rs + self.b),
             # Which operand is the smaller one is known last, so it does not go through the choice among the others.
-            take_rs.eq(((self.op == ScalarOp.MIN) & less) | ((self.op == ScalarOp.MAX) & ~less)),
-            take_b.eq(((self.op == ScalarOp.MIN) & ~less) | ((self.op == ScalarOp.MAX) & less)),
+            take_rs.eq(Mux(less, select.MIN, select.MAX)),
+            take_b.eq(Mux(less, select.MAX, select.MIN)),
             self.o.eq(Mux(take_rs, self.rs, 0) | Mux(take_b, self.b, 0) | other),
         ]
         less_rd = self.rd.as_signed() < self.rs.as_signed()
-        with m.Switch(self.op):
-            with m.Case(ScalarOp.SUB):
-                m.d.comb += other.eq(self.rs - self.b)
-            with m.Case(ScalarOp.SHL):
-                m.d.comb += other.eq(self.rs << self.b[:5])
-            with m.Case(ScalarOp.SHR):
-                m.d.comb += other.eq(self.rs >> self.b[:5])
-            with m.Case(ScalarOp.AND):
-                m.d.comb += other.eq(self.rs & self.b)
-            with m.Case(ScalarOp.OR):
-                m.d.comb += other.eq(self.rs | self.b)
-            with m.Case(ScalarOp.XOR):
-                m.d.comb += other.eq(self.rs ^ self.b)
-            with m.Case(ScalarOp.MIN, ScalarOp.MAX):
-                m.d.comb += other.eq(0)
-            with m.Case(ScalarOp.BEQ):
-                m.d.comb += self.taken.eq(self.rd == self.rs)
-            with m.Case(ScalarOp.BNE):
-                m.d.comb += self.taken.eq(self.rd != self.rs)
-            with m.Case(ScalarOp.BLT):
-                m.d.comb += self.taken.eq(less_rd)
-            with m.Case(ScalarOp.BGE):
-                m.d.comb += self.taken.eq(~less_rd)
-            with m.Case(ScalarOp.DBNZ):
-                m.d.comb += [other.eq(decremented), self.taken.eq(decremented != 0)]
-            with m.Case(ScalarOp.JUMP):
-                m.d.comb += self.taken.eq(1)
+        equal = self.rd == self.rs
+        m.d.comb += [
+            other.eq(
+                Mux(select.ADD, self.rs + Mux(select.SUB, ~self.b, self.b) + select.SUB, 0)[:32]
+                | Mux(select.SHL, self.rs << self.b[:5], 0)[:32]
+                | Mux(select.SHR, self.rs >> self.b[:5], 0)
+                | Mux(select.AND, self.rs & self.b, 0)
+                | Mux(select.OR, self.rs | self.b, 0)
+                | Mux(select.XOR, self.rs ^ self.b, 0)
+                | Mux(select.DBNZ, decremented, 0)
+            ),
+            self.taken.eq(
+                select.JUMP
+                | (select.BEQ & equal)
+                | (select.BNE & ~equal)
+                | (select.BLT & less_rd)
+                | (select.BGE & ~less_rd)
+                | (select.DBNZ & (decremented != 0))
+            ),
+        ]
         return m
 
 

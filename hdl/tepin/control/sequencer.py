@@ -6,7 +6,7 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from tepin.control.alu import Alu, Multiplier
+from tepin.control.alu import Alu, AluSelect, Multiplier
 from tepin.control.engine import EngineError
 from tepin.control.fetch import ProgramWord
 from tepin.control.queue import QueueWord
@@ -131,6 +131,7 @@ class Sequencer(Component):
         header = Header(word)
         instruction_word = Signal(32)
         instruction = ScalarWord(instruction_word)
+        select = Signal(AluSelect)
         rd, rs, b = Signal(32), Signal(32), Signal(32)
         # What the ALU gave in the last cycle, whether that is a result, and whether to jump.
         result, writes_back, taken = Signal(32), Signal(), Signal()
@@ -210,7 +211,7 @@ class Sequencer(Component):
         ]
 
         m.d.comb += [
-            alu.op.eq(instruction.op),
+            alu.select.eq(select),
             alu.rd.eq(rd),
             alu.rs.eq(rs),
             alu.b.eq(b),
@@ -253,6 +254,7 @@ class Sequencer(Component):
                     m.d.sync += [
                         self.pc.eq(self.words.payload.pc),
                         instruction_word.eq(word),
+                        select.eq(AluSelect.decode(fetched.op)),
                         rd.eq(read_d.data),
                         rs.eq(read_s.data),
                         b.eq(read_t.data),

@@ -156,16 +156,17 @@ class Loads(wiring.Component):
         line = align.o.payload
         written = align.o.valid & align.o.ready
         written_pc, written_address = Signal(15), Signal(32)
-        after_write = Signal()
+        after_write, after_run = Signal(), Signal()
         m.d.comb += [
             self.write.request.valid.eq(align.o.valid),
             align.o.ready.eq(self.write.request.ready),
             self.write.request.payload.address.eq(line.address),
             self.write.request.payload.data.eq(line.data),
             self.write.request.payload.mask.eq(line.mask),
-            completion.done.eq(written & line.last_of_run),
+            completion.done.eq(after_run),
         ]
-        m.d.sync += [after_write.eq(written), written_pc.eq(line.pc), written_address.eq(line.address)]
+        m.d.sync += [after_write.eq(written), after_run.eq(written & line.last_of_run)]
+        m.d.sync += [written_pc.eq(line.pc), written_address.eq(line.address)]
 
         failed = report(
             m,

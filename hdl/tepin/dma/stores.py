@@ -46,7 +46,7 @@ class Stores(wiring.Component):
     index : Out `IndexPort`
     read : Out `ReadPort`
     aw, w, b : the AXI channels
-    halt : In, finish what is in flight and start nothing, for good
+    halt : In, finish what is in flight and start nothing (after this cycle), for good
     failed : Out, a command failed in the last cycle
     idle : Out, nothing is in flight
     """
@@ -105,6 +105,9 @@ class Stores(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(shape=answer, depth=self.outstanding)
         issue = Signal()
         nothing = Signal()
+        # A burst that is issued while `halt` rises is finished like those before it.
+        halted = Signal()
+        m.d.sync += halted.eq(self.halt)
         m.submodules.offered = offered = StreamFifo(
             shape=data.StructLayout({"address": 32 - beat_bits, "len": 8}), depth=2
         )
@@ -117,7 +120,7 @@ class Stores(wiring.Component):
                 & addressed.i.ready
                 & in_flight.i.ready
                 & completion.room
-                & ~self.halt
+                & ~halted
             ),
             nothing.eq(front.o.valid & checked.nothing & completion.room),
             front.o.ready.eq(issue | nothing),
@@ -154,7 +157,7 @@ class Stores(wiring.Component):
         connect(m, fetch.o, align.lines)
         place = walker.o.payload
         m.d.comb += [
-            fetch.halt.eq(self.halt),
+            fetch.halt.eq(halted),
             fetch.i.valid.eq(addressed.o.valid & fetched.i.ready),
             fetched.i.valid.eq(addressed.o.valid & fetch.i.ready),
             addressed.o.ready.eq(fetch.i.ready & fetched.i.ready),

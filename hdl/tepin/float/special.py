@@ -25,7 +25,7 @@ from tepin.float.special_arguments import ARGUMENT_LATENCY, LogarithmArgument, P
 
 __all__ = ["SpecialFunction", "SpecialOperation"]
 
-_MULTIPLIER_LATENCY = 3
+_MULTIPLIER_LATENCY, _SCALE_LATENCY = 3, 4
 _P_FRACTION = 32
 _FACTOR_FRACTION = 26
 _VALUE_WIDTH = 39
@@ -68,7 +68,7 @@ class SpecialFunction(wiring.Component):
     ----------
     operations : iterable of SpecialOperation
         What it has to compute; what no operation needs is left out. Without logarithms there is one multiplier less, and
-        3 cycles of latency; without EXPM another one, and 6 cycles.
+        5 cycles of latency; without EXPM another one, and 6 cycles.
     shared : bool
         EXPM's first multiplication is done outside, see :class:`tepin.float.special_arguments.PowerArgument`.
     corner : int
@@ -111,7 +111,7 @@ class SpecialFunction(wiring.Component):
     @property
     def latency(self):
         """Cycles from operands to result."""
-        combine = _MULTIPLIER_LATENCY + 1 if self._logarithms else 0
+        combine = _SCALE_LATENCY + 1 if self._logarithms else 0
         return self._argument_latency + _MULTIPLIER_LATENCY + 8 + combine
 
     def elaborate(self, platform):
@@ -346,7 +346,7 @@ class SpecialFunction(wiring.Component):
         m.submodules.scale = scale = IntegerMultiplier(
             _FACTOR_FRACTION + 1,
             _P_FRACTION + 1,
-            latency=_MULTIPLIER_LATENCY,
+            latency=_SCALE_LATENCY,
             architecture=self._architecture,
         )
         m.d.comb += [scale.a.eq(carried.factor), scale.b.eq(p)]

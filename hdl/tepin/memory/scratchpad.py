@@ -296,7 +296,7 @@ class Scratchpad(Component):
         chosen, faults = [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
             bank = Signal(self._banks, name=f"{kind}_bank_{number}")
-            fault = Signal(name=f"{kind}_fault_{number}")
+            outside = Signal(name=f"{kind}_outside_{number}")
             m.d.comb += [
                 turns.valid[number].eq(port.request.valid),
                 turns.resource[number].eq(address[bank_bits]),
@@ -305,10 +305,10 @@ class Scratchpad(Component):
             accepted = port.request.valid & port.request.ready
             m.d.sync += [
                 bank.eq(Cat(accepted & (address[bank_bits] == index) for index in range(self._banks))),
-                fault.eq(accepted & address[_log2(self._size) :].any()),
+                outside.eq(address[_log2(self._size) :].any()),
             ]
             chosen.append(bank)
-            faults.append(fault)
+            faults.append(bank.any() & outside)
         return chosen, faults
 
     def _place(self, m, name, address):

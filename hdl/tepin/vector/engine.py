@@ -92,10 +92,10 @@ class VectorEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, line_bytes = self.lanes, self.line_bytes
-        # Results under way: from operand registers to the port, with some to spare for ports that are busy.
+        # Results under way: from operand registers to the port. Only special functions as integers have more of them.
         lane_array = [Lane() for _ in range(lanes)]
         timing = lane_array[0]
-        beats_under_way = 1 << ceil_log2(timing.longest + timing.integer_latency + 3)
+        beats_under_way = 1 << ceil_log2(timing.longest + 8)
 
         # Commands.
         m.submodules.reader = reader = CommandReader(Engine.VECTOR)
@@ -158,14 +158,15 @@ class VectorEngine(wiring.Component):
         issue, advance, room_ahead, closed = Signal(), Signal(), Signal(), Signal()
         # `issue` is known late in its cycle, so what can be counted a cycle later is.
         issued, issued_beat = Signal(), Signal(beat_layout(lanes))
-        m.d.sync += requested.eq(requested + advance - issued)
+        ahead = Signal(init=1)
+        m.d.sync += [requested.eq(requested + advance - issued), ahead.eq(requested < window - 1)]
         m.d.comb += [
             walker.load.eq(start),
             walker.n.eq(command.n),
             walker.rows.eq(decoder.rows),
             walker.slow.eq(decoder.slow),
             walker.advance.eq(advance),
-            room_ahead.eq(walker.active & (requested != window)),
+            room_ahead.eq(walker.active & ahead),
             beats.i.valid.eq(advance),
             beats.i.payload.eq(walker.beat),
             beats.o.ready.eq(issue),

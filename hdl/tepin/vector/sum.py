@@ -187,6 +187,8 @@ class SumReducer(wiring.Component):
 
         additions, waits = _levels(lanes)
         level = Signal(range(len(additions)))
+        clear = Signal()
+        m.d.sync += clear.eq(self.clear | self.o_valid)
         half = Array(additions)[level]
         position = Signal(range(depth))
         fold, cross = Signal(), Signal()
@@ -195,7 +197,7 @@ class SumReducer(wiring.Component):
 
         for lane, partial in enumerate(partials):
             m.d.comb += [
-                partial.clear.eq(self.clear | self.o_valid),
+                partial.clear.eq(clear),
                 partial.enable.eq((self.i_valid & self.i_beat.mask[lane]) | fold | cross),
                 partial.slot.eq(Mux(fold | cross, position, element[lane_bits:])),
                 partial.fold.eq(fold),

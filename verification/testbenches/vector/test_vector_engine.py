@@ -384,7 +384,7 @@ async def test_cycles(dut):
                 result=4064,
             ),
             512,
-            46,
+            47,
         ),
         "MUL, SUM n=96": (
             Command(Function.MUL, **plain, n=96, reduction=Reduction.SUM, result=4032),

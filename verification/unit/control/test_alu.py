@@ -4,8 +4,9 @@
 import operator
 
 import pytest
+from amaranth.hdl import Const
 
-from tepin.control.alu import Alu, Multiplier
+from tepin.control.alu import Alu, AluSelect, Multiplier
 from tepin.isa import ScalarOp
 from tepin_testbench.pysim import simulate
 
@@ -57,7 +58,7 @@ def test_every_instruction(op, rng):
     from amaranth.sim import Simulator
 
     async def testbench(ctx):
-        ctx.set(dut.op, op)
+        ctx.set(dut.select.as_value(), ctx.get(AluSelect.decode(Const(op, ScalarOp))))
         for rd, rs, b in operands(rng, 50):
             ctx.set(dut.rd, rd)
             ctx.set(dut.rs, rs)

@@ -34,10 +34,15 @@ class Tools:
         cells = {name: {"type": kind} for name, kind in self.cells.items()}
         (directory / "design.json").write_text(json.dumps({"modules": {top: {"cells": cells}}}))
 
-    def route(self, directory, *, device, package, speed, seed, constraints, placer, say):
+    def route(self, directory, *, device, package, speed, seed, constraints, placer, written, say):
         (directory / "nextpnr.log").write_text("routed")
         for name in ("design.lpf", "design.config", "report.json"):
             (directory / name).write_text("")
+        if written:
+            cell = {"type": "TRELLIS_FF", "attributes": {"NEXTPNR_BEL": "X1/Y2/SLICEA.FF0"}}
+            (directory / written).write_text(
+                json.dumps({"modules": {"top": {"cells": {"system.host.a": cell}}}})
+            )
         self.seeds.append(seed)
         if self.failure:
             raise self.failure
@@ -92,6 +97,16 @@ def test_build(capsys, tools, tmp_path):
     assert result["primitives"]["multiplier"] == {"dsps": 1, "block_rams": 0}
     assert [entry["tokens_per_second"] for entry in result["speed"]] == [400, 1000, None]
     assert "15M shape, int8 weights: no room\n" in out
+
+
+def test_picture(capsys, tools, tmp_path):
+    """Also of a design that misses its clock: it shows why."""
+    for achieved, expected in ((120.0, 0), (99.0, 1)):
+        tools.achieved, output = achieved, tmp_path / str(expected)
+        assert outcome(capsys, "build", NAME, "--picture", "-o", output)[0] == expected
+        text = (output / "floorplan.svg").read_text()
+        assert "M1 2h1v1h-1z" in text and "array=8x8" in text
+        assert not (output / "placed.json").exists()
 
 
 def test_clock_is_what_the_pll_makes(capsys, tools, tmp_path):
