@@ -129,6 +129,10 @@ class Executable:
 
     def memory(self, request):
         """External memory at the start of a run: image, request, and a cache that is empty but for the request's."""
+        if self.plan.slots > 1:
+            raise UserError(
+                "the program works on many texts; `tepin_host.batch` has the memory that it takes"
+            )
         memory = np.zeros(self.memory_bytes, np.uint8)
         memory[: len(self.image)] = self.image
         data = request.encode(self.plan.model)
@@ -164,6 +168,8 @@ class Executable:
             "rank": self.plan.rank,
             "chips": self.plan.chips,
             "topology": self.plan.topology,
+            "rows": self.plan.rows,
+            "parallel": self.plan.parallel,
             "program_words": len(self.program),
             "memory_bytes": self.memory_bytes,
             "regions": {
@@ -211,6 +217,8 @@ class Executable:
                 description["rank"],
                 description["chips"],
                 description["topology"],
+                description["rows"],
+                description["parallel"],
             )
             expected = (plan.config.hash, len(program), len(image))
             found = (description["config_hash"], description["program_words"], plan.image_bytes)

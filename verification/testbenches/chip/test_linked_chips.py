@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from tepin.config import PRESETS
 from tepin.linked_chip import LinkedChip
 from tepin_host import chips
 from tepin_host.compiler import Request, compile_chips, compile_model
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
+from tepin_host.models.shapes import STORIES_15M
+from tepin_host.models.shapes import random_model as shape_of
 from tepin_host.runtime import Report, run_reference
 from tepin_host.simulation import ChipSimulator, build_simulator, wire
 from tepin_testbench.random_model import random_model
@@ -29,9 +32,9 @@ def library():
     return build_simulator(LINKED, serial=True)
 
 
-def start(executables, library, rate, seed):
+def start(executables, library, rate, seed, request=REQUEST):
     simulators = [
-        ChipSimulator(LINKED, executable.memory(REQUEST), latency=20, library=library)
+        ChipSimulator(LINKED, executable.memory(request), latency=20, library=library)
         for executable in executables
     ]
     wire(simulators, executables[0].plan.shard.network, bit_error_rate=rate, seed=seed)
@@ -51,6 +54,23 @@ def test_errors_on_the_lanes_change_no_bit(model, library, count, rate, seed):
     flipped, errors = (sum(link[name] for link in status) for name in ("flipped", "errors"))
     print(f"{count} chips, {rate:g}: {flipped} bits flipped, {report.cycles_per_token:.0f} cycles per token")
     assert (errors > 0) == (flipped > 0) == (rate > 0)
+
+
+@pytest.mark.slow
+def test_errors_on_the_lanes_of_a_model_of_15_million_parameters(library, seed):
+    """A chip for each head of stories15M's shape; two tokens of 32,000."""
+    model = shape_of("15M", STORIES_15M)
+    request = Request([1], 2, stop=())
+    executables = compile_chips(model, LINKED, chips=6, chunk=256)
+    simulators = start(executables, library, 1e-5, seed, request)
+    report, alone = Report(), Report()
+    list(chips.run_rtl(executables, request, report, simulators))
+    one = replace(PRESETS["sim"], scratchpad_bytes=1 << 18)
+    list(run_reference(compile_model(model, one), request, alone))
+    assert (report.tokens, report.logits_sha256) == (alone.tokens, alone.logits_sha256)
+    errors = sum(simulator.link_status(port)["errors"] for simulator in simulators for port in range(2))
+    print(f"{report.cycles_per_token:,.0f} cycles per token, {errors} frames lost")
+    assert errors > 100
 
 
 @pytest.mark.slow

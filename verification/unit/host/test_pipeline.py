@@ -10,7 +10,7 @@ from tepin.config import PRESETS
 from tepin.isa import ScalarOp
 from tepin.program import ScalarInstruction, decode
 from tepin_host import batch, pipeline
-from tepin_host.compiler import Request, compile_chips, compile_model
+from tepin_host.compiler import Executable, Request, compile_chips, compile_model
 from tepin_host.compiler.plan import Plan
 from tepin_host.compiler.stage import Stage
 from tepin_host.errors import UserError
@@ -231,3 +231,16 @@ def test_wrong_number_of_stages(shape, count, message):
 def test_wrong_parallel():
     with pytest.raises(ValueError, match="parallel must be tensor or pipeline, not 'both'"):
         compile_chips(random_model(1), linked(2), chips=2, parallel="both")
+
+
+def test_saved_and_loaded(tmp_path):
+    for executable in stages(random_model(seed()), 2):
+        executable.save(tmp_path / "stage")
+        found = Executable.load(tmp_path / "stage")
+        assert (found.plan, found.program) == (executable.plan, executable.program)
+        np.testing.assert_array_equal(found.image, executable.image)
+
+
+def test_memory_is_that_of_many_texts():
+    with pytest.raises(UserError, match="the program works on many texts"):
+        stages(random_model(seed()), 2)[0].memory(Request([1], 1))
