@@ -111,7 +111,7 @@ def _squares(places):
 
 def _legend(counts, left):
     """A line for each block: colour, name, and how many there are of each kind."""
-    heads = [left + 175 + 55 * index for index in range(len(_KINDS))]
+    heads = [left + 190 + 60 * index for index in range(len(_KINDS))]
     for kind, x in zip(_KINDS, heads, strict=True):
         yield f'<text x="{x}" y="{_TOP + 10}" text-anchor="end" font-size="11">{kind}</text>'
     for line, (block, (_, colour)) in enumerate(BLOCKS.items()):
