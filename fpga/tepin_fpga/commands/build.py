@@ -118,5 +118,5 @@ command = Command(
     ),
     add_arguments=_add_arguments,
     run=_run,
-    example="tepin build ulx3s-85f --clock 75\ntepin build ulx3s-85f --clock 85 --seed 3 -o build/fast --program",
+    example="tepin build ulx3s-85f\ntepin build ulx3s-85f --clock 85 --seed 3 -o build/fast --program",
 )
