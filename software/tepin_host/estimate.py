@@ -3,8 +3,8 @@
 
 The program is executed in order, as by the functional simulator, but no data move: for each command it is worked out when
 its engine begins with it and when it ends, from when it was issued, when its semaphore was signalled, and what the engine
-does before. No weights are needed, and no constant is fitted to a result: the numbers below are depths of pipelines, from
-docs/control.md, docs/vector.md, docs/matmul.md, docs/dma.md and docs/chips.md.
+does before. No weights are needed, and no constant is fitted to a result: the numbers below are depths of pipelines, asked of
+the blocks or taken from docs/control.md, docs/vector.md, docs/matmul.md, docs/dma.md and docs/chips.md.
 
 Left out are conflicts between the ports of scratchpad banks, and writes on the memory port.
 """
@@ -27,6 +27,8 @@ from tepin.isa import (
     WeightSource,
     WeightType,
 )
+from tepin.memory.ports import ReadPort
+from tepin.vector.lane import FUNCTIONS, Lane
 from tepin.vector.sum import tree_latency
 from tepin_host.batch import encode
 from tepin_host.compiler import Request
@@ -39,25 +41,18 @@ from tepin_reference.weights import GROUP, stream_bytes
 
 __all__ = ["Estimate", "estimate"]
 
-_SCALAR = defaultdict(lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: 9, ScalarOp.STORE: 4, ScalarOp.WAIT: 4})
+_SCALAR = defaultdict(
+    lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: ReadPort.LATENCY + 3, ScalarOp.STORE: 4, ScalarOp.WAIT: 4}
+)
 _JUMPS = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.DBNZ, ScalarOp.JUMP)
 _TAKEN = 2  # more for a jump that is taken
 _TO_ENGINE = 5  # from the sequencer to the engine
 _READER = 5  # of a command, besides its words
 _SIGNAL = 6  # from a signal to the start of a command that waited for it
 
-_LANE = defaultdict(lambda: 25)  # special functions
-_LANE |= {
-    Function.COPY: 3,
-    Function.SELECT: 3,
-    Function.FLOOR: 4,
-    Function.MUL: 7,
-    Function.ADD: 9,
-    Function.MADD: 14,
-}
-_LANE |= dict.fromkeys((Function.MAX, Function.MIN, Function.LT, Function.LE, Function.EQ), 5)
-_LANE |= {Function.RANDOM: 29}
-_VECTOR = 11  # reading and writing
+_LANE = {function: Lane().latency(function) + 2 for function in FUNCTIONS}
+_LANE[Function.RANDOM] += 20
+_VECTOR = ReadPort.LATENCY + 5  # reading and writing
 _TURN = 2  # until a bank of the scratchpad belongs to another port
 _INTEGER_IN, _INTEGER_OUT = 7, 6
 _RANDOM_BEAT = 22
