@@ -12,7 +12,7 @@ import pytest
 from tepin.config import PRESETS
 from tepin.control.registers import register
 from tepin_host import batch, pipeline
-from tepin_host.bench.pipelines import rate
+from tepin_host.bench.pipelines import pipelines, rate
 from tepin_host.compiler import Request, compile_chips, compile_model
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
@@ -113,6 +113,21 @@ def test_stage_that_dies(seed):
         simulators[2].write(register("CONTROL").offset, 2)
 
     assert fails(seed, stop).startswith("chip 2 stopped with STOPPED at word ")
+
+
+def test_rows_of_the_benchmark(seed):
+    """Of a small model, for which the time between steps matters."""
+    model, tokens = random_model(seed, n_layers=4), 3
+    settings = {"tokens": tokens, "latency": 20, "link_latency": 20}
+    single, alone = compile_model(model, LINKED), Report()
+    simulator = ChipSimulator(LINKED, single.memory(Request([1], tokens, stop=())), latency=20)
+    list(run_rtl(single, Request([1], tokens, stop=()), alone, simulator))
+    rows = list(pipelines(lambda case: None, model, LINKED, "int8", None, alone, **settings))
+    assert [(row.metric, row.limit) for row in rows[1::2]] == [("speed-up", 2.0), ("speed-up", 4.0)]
+    for row, count in zip(rows[::2], (2, 4), strict=True):
+        assert f"{tokens} tokens of each of {count + 1} texts {count} chips pipeline" in row.case
+        assert row.metric == "cycles per token" and row.limit < row.value < alone.cycles_per_token
+    assert 1.5 < rows[1].value < 2 and 2.5 < rows[3].value < 4
 
 
 @pytest.mark.slow
