@@ -24,7 +24,7 @@ from cocotb_tools import runner as cocotb_runner
 
 from tepin import verilator, verilog
 from tepin.export.convert import convert
-from tepin.export.writer import RANDOM_START
+from tepin.export.text import RANDOM_START
 from tepin_testbench import gates, mutants, options
 
 __all__ = ["run_cocotb", "parameters", "ports"]

@@ -9,7 +9,6 @@ from tepin import verilog
 from tepin.export import memories, merge, rtlil, writer
 from tepin.export.names import RESERVED
 from tepin.export.simplify import simplify
-from tepin.export.text import declaration, random_bits
 from tepin.export.traverse import parents_first
 from tepin.export.unused import remove_unused
 
@@ -105,23 +104,6 @@ def _written(modules, top, port_order, comment):
     design.modules = {each: texts[each] for each in modules}
     for memory in sorted(found):
         design.memories[memory] = found[memory]
-        design.modules[memory] = _SPDX + _memory_text(found[memory])
+        design.modules[memory] = found[memory].text()
     design.ports = {port: (width, direction) for direction, width, port in interfaces[top].ports.values()}
     return design
-
-
-def _memory_text(memory):
-    ports = [(f"{direction} wire", width, port) for port, (direction, width) in memory.ports().items()]
-    lines = "\n".join(f"  {line}".rstrip() for line in memory.body())
-    if not memory.contents:
-        lines = lines.rstrip() + "\n\n" + _random_start(memory)
-    note = f"// {memory.depth} words of {memory.width} bits. A word that is read while it is written: {memory.collision}.\n\n"
-    return f"{note}{declaration(memory.name, ports)}{lines.rstrip()}\nendmodule\n"
-
-
-def _random_start(memory):
-    bits = random_bits(memory.width)
-    return (
-        f"`ifdef {writer.RANDOM_START}\n  integer index;\n"
-        f"  initial for (index = 0; index < {memory.depth}; index = index + 1) words[index] = {bits};\n`endif"
-    )

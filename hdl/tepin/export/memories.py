@@ -15,6 +15,7 @@ import hashlib
 from dataclasses import dataclass
 
 from tepin.export.rtlil import Cell, Const, bits_of, cut, join, width_of
+from tepin.export.text import RANDOM_START, declaration, random_bits
 
 __all__ = ["Memory", "extract"]
 
@@ -88,8 +89,23 @@ class Memory:
             result[f"{prefix}_data"] = ("input", self.width)
         return result
 
-    def body(self):
-        """Lines of the module below its ports."""
+    def text(self):
+        """The module as Verilog."""
+        ports = [(f"{direction} wire", width, port) for port, (direction, width) in self.ports().items()]
+        lines = "\n".join(f"  {line}".rstrip() for line in self._body()).rstrip()
+        if not self.contents:
+            lines += (
+                f"\n\n`ifdef {RANDOM_START}\n  integer index;\n  initial\n"
+                f"    for (index = 0; index < {self.depth}; index = index + 1)\n"
+                f"      words[index] = {random_bits(self.width)};\n`endif"
+            )
+        return (
+            f"// SPDX-License-Identifier: Apache-2.0\n// {self.depth} words of {self.width} bits. "
+            f"A word that is read while it is written: {self.collision}.\n\n"
+            f"{declaration(self.name, ports)}{lines}\nendmodule\n"
+        )
+
+    def _body(self):
         word = _range(self.width)
         if not self.contents:
             if self.relaxed:

@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pieces of Verilog text: declarations, constants, and expressions that need no parentheses or more than one line."""
 
-__all__ = ["LINE", "bare", "bit_range", "declaration", "fold", "is_operand", "pattern_text", "random_bits"]
+__all__ = [
+    "LINE",
+    "RANDOM_START",
+    "bare",
+    "bit_range",
+    "declaration",
+    "fold",
+    "is_operand",
+    "pattern_text",
+    "random_bits",
+]
+
+RANDOM_START = "TEPIN_RANDOM_START"
+"""Verilog macro: if it is defined, registers and memories begin with random bits, and not unknown, in a simulation."""
 
 LINE = 110
 """Characters of a line."""

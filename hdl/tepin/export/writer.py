@@ -13,13 +13,20 @@ from tepin.export.expressions import Operation, operation
 from tepin.export.names import RESERVED, identifiers
 from tepin.export.registers import clocked, split_targets
 from tepin.export.rtlil import Assign, Const, Slice, Wire
-from tepin.export.text import LINE, bare, bit_range, declaration, fold, is_operand, pattern_text, random_bits
+from tepin.export.text import (
+    LINE,
+    RANDOM_START,
+    bare,
+    bit_range,
+    declaration,
+    fold,
+    is_operand,
+    pattern_text,
+    random_bits,
+)
 from tepin.export.traverse import reads_of, target_of
 
-__all__ = ["RANDOM_START", "Interface", "module_text"]
-
-RANDOM_START = "TEPIN_RANDOM_START"
-"""Verilog macro: if it is defined, registers and memories begin with random bits, and not unknown, in a simulation."""
+__all__ = ["Interface", "module_text"]
 
 _NESTED = 60
 """Longest expression that stands within another one."""

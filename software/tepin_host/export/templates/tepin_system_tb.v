@@ -81,7 +81,7 @@ module tepin_system_tb;
   initial if (EXPECTED > 0) $readmemh("@TOKENS@", expected);
 
   initial begin
-    while (!done && cycle < CYCLES) begin
+    while ((rst || !done) && cycle < CYCLES) begin
       #1 clk = 1'b1;
       #1 clk = 1'b0;
       cycle = cycle + 1;
