@@ -6,6 +6,7 @@
     TOP.f, TOP.core, TOP.sdc  file list; FuseSoC; timing constraints
     TOP_instance.v            an instance, to copy
     manifest.json             ports, conventions, configuration, memories
+    datasheet.md              the same for people
     registers.md, tepin.h     of the chip: the register map; it and the instruction set for C
     tepin_driver.h, .c        of the chip: a driver for a processor without an operating system
     tb/                       a testbench in plain Verilog that checks itself
@@ -21,6 +22,7 @@ from tepin.export.convert import convert
 from tepin.tops import TOPS
 from tepin_host.errors import UserError
 from tepin_host.export import flow, vectors
+from tepin_host.export.datasheet import datasheet
 from tepin_host.export.manifest import describe
 from tepin_host.export.templates import template
 
@@ -34,6 +36,7 @@ _CONTENTS = (
     ("rtl/tepin_rom_", "a table that is never written"),
     ("rtl/", "Verilog-2005 of a module"),
     ("registers.md", "the registers behind s_axil"),
+    ("datasheet.md", "configuration, ports and memories, for people"),
     ("tepin.h", "registers, words of the instruction set and error codes, for C"),
     ("tepin_driver.h", "what the driver does"),
     ("tepin_driver.c", "driver for a processor without an operating system"),
@@ -59,7 +62,7 @@ def file_names(top, *, single_file=False):
     name = TOPS[top].module
     software = ["registers.md", "tepin.h", "tepin_driver.h", "tepin_driver.c"] if top == "chip" else []
     benches = ["tb/"] if vectors.available(top) else []
-    flows = [f"{name}.f", f"{name}.core", f"{name}.sdc", f"{name}_instance.v"]
+    flows = [f"{name}.f", f"{name}.core", f"{name}.sdc", f"{name}_instance.v", "datasheet.md"]
     return [f"{name}.v" if single_file else "rtl/", *flows, *software, *benches, MANIFEST]
 
 
@@ -100,15 +103,17 @@ def export(config, top="chip", *, single_file=False):
             result[name] = template(name)
     if bench:
         result |= bench.files
-    listing = [
-        {
-            "name": name,
-            "content": next(text for part, text in _CONTENTS if name.startswith(part) or name.endswith(part)),
-            "sha256": hashlib.sha256(content.encode()).hexdigest(),
-        }
-        for name, content in result.items()
-    ]
-    result[MANIFEST] = (
-        json.dumps(describe(config, top, component(config, top), design, listing), indent=2) + "\n"
-    )
+    manifest = describe(config, top, component(config, top), design)
+    result["datasheet.md"] = datasheet(manifest)
+    manifest["files"] = [_entry(name, text) for name, text in result.items()]
+    result[MANIFEST] = json.dumps(manifest, indent=2) + "\n"
     return result
+
+
+def _entry(name, text):
+    """What the manifest says of a file."""
+    return {
+        "name": name,
+        "content": next(what for part, what in _CONTENTS if name.startswith(part) or name.endswith(part)),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }

@@ -66,8 +66,8 @@ _CLOCK = {
 }
 
 
-def describe(config, top, component, design, files):
-    """The manifest of a design, for JSON.
+def describe(config, top, component, design):
+    """The manifest of a design, for JSON, but for its list of files.
 
     Parameters
     ----------
@@ -76,15 +76,12 @@ def describe(config, top, component, design, files):
     component : Component
         Another one like that which became the design.
     design : tepin.export.convert.Design
-    files : list of dict
-        `name`, `content` and `sha256` of each file.
     """
     entry = TOPS[top]
     return {
         "generator": f"tepin {version('tepin')}",
         "top": top,
         "module": entry.module,
-        "files": files,
         "isa_version": ISA_VERSION,
         "config_hash": config.hash,
         "config": asdict(config),

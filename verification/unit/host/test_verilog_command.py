@@ -76,6 +76,9 @@ def check_manifest(directory, top):
         assert [low for _, low in fields] == [0, *(high + 1 for high, _ in fields[:-1])]
         assert fields[-1][0] == port["width"] - 1
     assert all(group["meaning"] and group["handshake"] for group in manifest["ports"])
+    page = (directory / "datasheet.md").read_text()
+    for name in (*(port["name"] for port in ports), *(memory["module"] for memory in manifest["memories"])):
+        assert f"| `{name}` |" in page
     for path in (directory / "rtl").iterdir():
         lines = path.read_text().splitlines()
         assert lines[0] == "// SPDX-License-Identifier: Apache-2.0"
