@@ -3,14 +3,22 @@
 
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from tepin import verilator
 from tepin.config import PRESETS
+from tepin_host.compiler.compile import compile_model
+from tepin_host.compiler.executable import Request
 from tepin_host.export import export
+from tepin_host.runtime import Report, run_reference
+from tepin_testbench.random_model import random_model
 
-pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
+ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
+SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
 UNITS = ("softmax", "norm", "activation")
 
 
@@ -30,11 +38,13 @@ def last_line(directory, module):
     return result.stdout.strip().splitlines()[-1]
 
 
+@ICARUS
 @pytest.mark.parametrize("top", UNITS)
 def test_unit(tmp_path, top):
     assert last_line(written(tmp_path, top), f"tepin_{top}").startswith("PASS: ")
 
 
+@ICARUS
 def test_wrong_result_is_found(tmp_path):
     written(tmp_path, "activation")
     path = tmp_path / "tb" / "expected.hex"
@@ -44,7 +54,39 @@ def test_wrong_result_is_found(tmp_path):
     assert last_line(tmp_path, "tepin_activation") == f"FAIL: 1 of {len(lines)} beats are wrong"
 
 
+def system_output(directory):
+    """Compiles the chip's testbench with Verilator, Icarus being too slow for it; returns the lines that it prints."""
+    benches = sorted(str(path.relative_to(directory)) for path in (directory / "tb").glob("*.v"))
+    environment = verilator.environment()
+    environment["MAKEFLAGS"] += " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+    # The package lacks the compiler flag for coroutines that an installed Verilator is configured with.
+    command = [verilator.root() / "bin" / "verilator", "--binary", "--timing", "-CFLAGS", "-fcoroutines"]
+    command += ["--x-initial", "unique", "-Wno-fatal", "-f", "tepin.f", *benches]
+    command += ["--top-module", "tepin_system_tb"]
+    subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
+    run = [directory / "obj_dir" / "Vtepin_system_tb", "+verilator+rand+reset+2", "+verilator+seed+5"]
+    return subprocess.run(run, cwd=directory, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
 @pytest.mark.slow
 def test_chip(tmp_path):
     """Chip, memory and host in plain Verilog run the self test of the boards."""
-    assert last_line(written(tmp_path, "chip"), "tepin").startswith("PASS: 4 tokens, ")
+    output = system_output(written(tmp_path, "chip"))
+    assert [line for line in output if line.startswith("token ")] == [
+        f"token {part}" for part in (1, 2, 3, 4)
+    ]
+    assert any(line.startswith("PASS: 4 tokens, ") for line in output)
+
+
+@pytest.mark.slow
+def test_model(tmp_path):
+    """A compiled model in the same system writes the tokens of the functional simulator."""
+    written(tmp_path, "chip")
+    executable = compile_model(random_model(1, n_layers=1, max_seq_len=64), PRESETS["tiny"])
+    executable.save(tmp_path / "model")
+    command = [sys.executable, SCRIPT, tmp_path / "model", tmp_path, "--ids", "1,5,9", "--tokens", "3"]
+    subprocess.run(command, check=True)
+    tokens = list(run_reference(executable, Request([1, 5, 9], 3), Report()))
+    output = system_output(tmp_path)
+    assert [line for line in output if line.startswith("token ")] == [f"token {token}" for token in tokens]
+    assert any(line.startswith("PASS: 3 tokens, ") for line in output)
