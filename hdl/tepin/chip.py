@@ -47,6 +47,7 @@ def matmul_engine(config):
         accumulator_rows=config.accumulator_rows,
         line_bytes=config.line_bytes,
         fifo_word_bytes=config.fifo_word_bytes,
+        drain_width=config.drain_width,
     )
 
 

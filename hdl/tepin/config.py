@@ -57,6 +57,8 @@ class ChipConfig:
         Tokens that wait for the host before the sequencer does.
     links : int
         Ports to other chips, 0 to 15; without any there is no link engine.
+    drain_width : int
+        int32 results that the matmul engine stores per cycle. Float32 results are stored one per cycle.
     """
 
     rows: int = 8
@@ -73,6 +75,7 @@ class ChipConfig:
     outstanding: int = 16
     token_fifo_depth: int = 16
     links: int = 0
+    drain_width: int = 1
 
     def __post_init__(self):
         problems = []
@@ -132,6 +135,10 @@ class ChipConfig:
             f"token_fifo_depth must be a power of two, 2 to 1024, not {self.token_fifo_depth}",
         )
         require(0 <= self.links <= 15, f"links must be 0 to 15, not {self.links}")
+        require(
+            _is_power_of_two(self.drain_width) and self.columns % self.drain_width == 0,
+            f"drain_width must be a power of two that divides columns ({self.columns}), not {self.drain_width}",
+        )
         if not problems:
             require(
                 self.weight_fifo_bytes >= 4 * self.fifo_word_bytes,
@@ -158,7 +165,9 @@ class ChipConfig:
     @property
     def line_bytes(self):
         """Bytes that one scratchpad bank reads or writes per cycle: the widest need of any engine."""
-        return _next_power_of_two(max(4 * self.lanes, self.columns, self.port_bytes, 2 * self.rows))
+        return _next_power_of_two(
+            max(4 * self.lanes, self.columns, self.port_bytes, 2 * self.rows, 4 * self.drain_width)
+        )
 
     @property
     def bank_bytes(self):
@@ -173,7 +182,11 @@ class ChipConfig:
     @property
     def hash(self):
         """32-bit fingerprint of the configuration and the instruction set; chip and program both carry it."""
-        text = f"isa={ISA_VERSION};" + ";".join(f"{key}={value}" for key, value in asdict(self).items())
+        # What came to the configuration later is not in it where it changes nothing, so that older programs stay valid.
+        values = asdict(self)
+        if self.drain_width == 1:
+            del values["drain_width"]
+        text = f"isa={ISA_VERSION};" + ";".join(f"{key}={value}" for key, value in values.items())
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def describe(self):

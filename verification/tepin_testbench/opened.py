@@ -45,5 +45,13 @@ class Opened(Elaboratable):
                 return fragment.origins[0]
         raise KeyError(f"no submodule is called {name}")
 
+    def release(self, signal):
+        """Take out the one assignment that drives a signal in every cycle, and return its value; who does that drives it."""
+        for statements in self._fragment.statements.values():
+            found = [index for index, one in enumerate(statements) if getattr(one, "lhs", None) is signal]
+            if len(found) == 1:
+                return statements.pop(found[0]).rhs
+        raise KeyError(f"{signal.name} is not driven by one assignment")
+
     def elaborate(self, platform):
         return self._fragment

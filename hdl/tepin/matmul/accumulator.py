@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accumulators: two banks, so that one column tile is drained while the next one accumulates."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,8 +25,12 @@ class Accumulator(wiring.Component):
     row may follow each other directly. Sums are read one at a time, from the bank that does not accumulate; a bank may
     be read from the cycle on in which `closed` is high.
 
-    Latency of a pass 2 cycles, of reading 3 cycles; one of each per cycle. Cost: per column and bank a memory of
-    `accumulator_rows` x 41 bits, written and read without a clock (distributed memory), and per column one adder.
+    With `drain_width` above 1 the memories have a second read port, and a row may be read from the cycle on in which
+    `finished` is high for it, while others still accumulate: one sum, or the low 32 bits of `drain_width` sums that begin
+    at a multiple of it.
+
+    Latency of a pass 2 cycles, of reading 3 cycles, or 2 for several sums; one of each per cycle. Cost: per column and bank a
+    memory of `accumulator_rows` x 41 bits, written and read without a clock (distributed memory), and per column one adder.
 
     Parameters
     ----------
@@ -34,20 +38,26 @@ class Accumulator(wiring.Component):
         The array's.
     accumulator_rows : int
         Largest m, at least 1.
+    drain_width : int
+        Sums that are read at a time: a power of two that divides `columns`.
 
     Members
     -------
     i : In stream of `array_sums(...)` with `pass_tag(accumulator_rows)`, always ready
     closed : Out, high for one cycle when the pass marked `close` has been added
+    finished : Out, high in each cycle in which a pass marked `final` has been added
     read : In, `bank`, `row` and `column`
     o : Out, signed 41 bits, 3 cycles later
+    o_row : Out, `drain_width` x 32 bits from the column on that was asked for, 2 cycles later
+        This and `finished` only with `drain_width` above 1.
     """
 
-    def __init__(self, *, rows, columns, activation_width, accumulator_rows):
+    def __init__(self, *, rows, columns, activation_width, accumulator_rows, drain_width=1):
         if accumulator_rows < 1:
             raise ValueError(f"accumulator_rows must be at least 1, not {accumulator_rows}")
         self.columns = columns
         self.accumulator_rows = accumulator_rows
+        self.drain_width = drain_width
         sums = array_sums(
             rows=rows, columns=columns, activation_width=activation_width, tag=pass_tag(accumulator_rows)
         )
@@ -58,6 +68,7 @@ class Accumulator(wiring.Component):
                 "closed": Out(1),
                 "read": In(read),
                 "o": Out(signed(ACCUMULATOR_WIDTH)),
+                **({"finished": Out(1), "o_row": Out(32 * drain_width)} if drain_width > 1 else {}),
             }
         )
 
@@ -69,6 +80,10 @@ class Accumulator(wiring.Component):
         valid = Signal()
         m.d.sync += [valid.eq(self.i.valid), current.eq(tag)]
         m.d.sync += self.closed.eq(valid & current.close)
+        if self.drain_width > 1:
+            m.d.sync += self.finished.eq(valid & current.final)
+        wanted = Signal.like(self.read)
+        m.d.sync += wanted.eq(self.read)
 
         # Per bank, in registers: which row is looked up, whether a pass is added to it, and whether to what is there.
         addresses = [Signal.like(tag.row, name=f"address_{bank}") for bank in range(2)]
@@ -76,7 +91,7 @@ class Accumulator(wiring.Component):
         for bank in range(2):
             comes = self.i.valid & (tag.bank == bank)
             m.d.sync += [
-                addresses[bank].eq(Mux(comes, tag.row, self.read.row)),
+                addresses[bank].eq(Mux(comes, tag.row, self.read.row) if self.drain_width == 1 else tag.row),
                 accumulating[bank].eq(comes),
                 adding[bank].eq(comes & ~tag.overwrite),
             ]
@@ -99,7 +114,12 @@ class Accumulator(wiring.Component):
                     write.en.eq(accumulating[bank]),
                 ]
                 memories.append((write, read))
-                stored[bank].append(read.data)
+                if self.drain_width > 1:
+                    drained = memory.read_port(domain="comb")
+                    m.d.comb += drained.addr.eq(wanted.row)
+                    stored[bank].append(drained.data)
+                else:
+                    stored[bank].append(read.data)
             before = [Mux(adding[bank], memories[bank][1].data, 0) for bank in range(2)]
             after = Signal(shape, name=f"after_{column}")
             m.d.comb += after.eq((before[0] | before[1]) + addend)
@@ -107,8 +127,6 @@ class Accumulator(wiring.Component):
 
         # Reading: the sum within each group of columns, then the group.
         groups = []
-        wanted = Signal.like(self.read)
-        m.d.sync += wanted.eq(self.read)
         for start in range(0, self.columns, _GROUP):
             group = Signal(shape, name=f"group_{start}", reset_less=True)
             banks = [Array(stored[bank][start : start + _GROUP])[wanted.column[:2]] for bank in range(2)]
@@ -116,4 +134,14 @@ class Accumulator(wiring.Component):
             groups.append(group)
         number = Signal(range(max(2, len(groups))))
         m.d.sync += [number.eq(wanted.column[2:]), self.o.eq(Array(groups)[number])]
+        if self.drain_width > 1:
+            pieces = []
+            for start in range(0, self.columns, self.drain_width):
+                banks = [
+                    Cat(value[:32] for value in stored[bank][start : start + self.drain_width])
+                    for bank in range(2)
+                ]
+                pieces.append(Mux(wanted.bank, banks[1], banks[0]))
+            place = wanted.column[self.drain_width.bit_length() - 1 :]
+            m.d.sync += self.o_row.eq(Array(pieces)[place] if len(pieces) > 1 else pieces[0])
         return m

@@ -31,10 +31,19 @@ def pass_tag(accumulator_rows):
     """What the accumulator does with a pass.
 
     Members: `row`, the accumulator; `bank`, alternates from column tile to column tile; `overwrite`, rather than add; `high`,
-    times 256; `open`, the first pass of a column tile; `close`, the last one.
+    times 256; `final`, the last pass of its row in a column tile; `open`, the first pass of a column tile; `close`, the
+    last one.
     """
     return data.StructLayout(
-        {"row": range(accumulator_rows), "bank": 1, "overwrite": 1, "high": 1, "open": 1, "close": 1}
+        {
+            "row": range(accumulator_rows),
+            "bank": 1,
+            "overwrite": 1,
+            "high": 1,
+            "final": 1,
+            "open": 1,
+            "close": 1,
+        }
     )
 
 
@@ -219,6 +228,7 @@ class ActivationReader(wiring.Component):
             read.tag.bank.eq(bank),
             read.tag.overwrite.eq(first_k),
             read.tag.open.eq(read.tag.overwrite & read.first),
+            read.tag.final.eq(last_k),
             read.tag.close.eq(last_k & last_row),
             read.int8.eq(int8),
             read.count.eq(Mux(last_k, k_left, self.rows)),
@@ -330,6 +340,7 @@ class ActivationReader(wiring.Component):
             self.o.payload.tag.overwrite.eq(read.tag.overwrite & ~second),
             self.o.payload.tag.high.eq(two_passes & ~second),
             self.o.payload.tag.open.eq(read.tag.open & ~second),
+            self.o.payload.tag.final.eq(read.tag.final & (second | ~two_passes)),
             self.o.payload.tag.close.eq(read.tag.close & (second | ~two_passes)),
             queued.ready.eq(self.o.ready & (second | ~two_passes)),
         ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drain: from exact sums to scaled float32 results in the scratchpad."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,6 +15,7 @@ from .accumulator import ACCUMULATOR_WIDTH
 from .activations import scale_write
 from .delay import Delay
 from .dequantiser import scale_row
+from .row_writer import RowWriter
 from .scales import ActivationScales, ChannelScales
 from .write_combiner import WriteCombiner, WriteItem
 
@@ -78,9 +79,14 @@ class Drain(wiring.Component):
     Latency from a closed tile to its first write about 25 cycles. Cost: two float32 multipliers, one converter, delay
     lines in distributed memory.
 
+    With `drain_width` above 1, rows are drained as soon as they are finished, not only when their tile is closed; and a
+    job of int32 results that are not observed is *wide* if its address and stride are multiples of 4 x `drain_width`: its
+    elements pass all this by, `drain_width` at a time, each such piece as one write. Its first write comes 6 cycles after
+    the row is finished. A job waits for the one before it to be done if only one of them is wide. Cost: a queue of 8 writes.
+
     Parameters
     ----------
-    columns, accumulator_rows, line_bytes : int
+    columns, accumulator_rows, line_bytes, drain_width : int
         As in :class:`tepin.matmul.engine.MatmulEngine`.
 
     Members
@@ -88,10 +94,12 @@ class Drain(wiring.Component):
     i_jobs : In stream of `DrainJob`
     i_channel_scales : In stream of `scale_row(columns)`
     i_activation_scales : In stream of `scale_write(...)`, always ready
-    closed : In, high for one cycle when a column tile is complete in the accumulators
+    closed, finished : In
+        High for one cycle when a column tile, or a row of one, is complete in the accumulators. The latter, and
+        `row_sums`, only with `drain_width` above 1.
     released : Out, high for one cycle when an accumulator bank is free again
-    read, sums : Out, In
-        `Accumulator.read` and `Accumulator.o`.
+    read, sums, row_sums : Out, In, In
+        `Accumulator.read`, `Accumulator.o` and `Accumulator.o_row`.
     o : Out `WritePort`
     probe : Out stream of `ProbeItem`, always ready
     done, done_slot : Out
@@ -100,8 +108,9 @@ class Drain(wiring.Component):
         A write was out of range. High for one cycle.
     """
 
-    def __init__(self, *, columns, accumulator_rows, line_bytes):
+    def __init__(self, *, columns, accumulator_rows, line_bytes, drain_width=1):
         self.columns = columns
+        self.drain_width = drain_width
         self.accumulator_rows = accumulator_rows
         self.line_bytes = line_bytes
         read = data.StructLayout({"bank": 1, "row": range(accumulator_rows), "column": range(columns)})
@@ -122,6 +131,7 @@ class Drain(wiring.Component):
                 "fault": Out(1),
                 "fault_address": Out(32),
                 "fault_slot": Out(2),
+                **({"finished": In(1), "row_sums": In(32 * drain_width)} if drain_width > 1 else {}),
             }
         )
 
@@ -143,7 +153,11 @@ class Drain(wiring.Component):
         result = scaled + scale_row_.latency
         m.submodules.writes = writes = StreamFifo(shape=WriteItem, depth=1 << (result + 7).bit_length())
 
-        issue, row, beside, use_scales = self._issue(m, channel_scales, activation_scales, writes)
+        rows = None
+        if self.drain_width > 1:
+            m.submodules.rows = rows = RowWriter(drain_width=self.drain_width, line_bytes=self.line_bytes)
+            m.d.comb += rows.sums.eq(self.row_sums)
+        issue, row, beside, use_scales = self._issue(m, channel_scales, activation_scales, writes, rows)
 
         def delayed(name, value, cycles):
             m.submodules[name] = delay = Delay(shape=value.shape(), cycles=cycles)
@@ -190,15 +204,37 @@ class Drain(wiring.Component):
 
         m.submodules.combiner = combiner = WriteCombiner(line_bytes=self.line_bytes)
         wiring.connect(m, writes.o, combiner.i)
-        wiring.connect(m, combiner.o, wiring.flipped(self.o))
-        m.d.comb += [
-            self.done.eq(combiner.done),
-            self.done_slot.eq(combiner.done_note),
-            self.fault.eq(combiner.fault),
-            self.fault_address.eq(combiner.fault_address),
-            self.fault_slot.eq(combiner.fault_note),
-        ]
+        if rows is None:
+            wiring.connect(m, combiner.o, wiring.flipped(self.o))
+            m.d.comb += [
+                self.done.eq(combiner.done),
+                self.done_slot.eq(combiner.done_note),
+                self.fault.eq(combiner.fault),
+                self.fault_address.eq(combiner.fault_address),
+                self.fault_slot.eq(combiner.fault_note),
+            ]
+        else:
+            self._join(m, combiner, rows)
         return m
+
+    def _join(self, m, combiner, rows):
+        """One write port for both; only one of them has anything to write at a time."""
+        request, wide, was_wide = self.o.request, Signal(), Signal()
+        m.d.sync += was_wide.eq(wide)
+        m.d.comb += [
+            wide.eq(rows.o.request.valid),
+            request.valid.eq(rows.o.request.valid | combiner.o.request.valid),
+            request.payload.eq(Mux(wide, rows.o.request.payload, combiner.o.request.payload)),
+            rows.o.request.ready.eq(request.ready),
+            combiner.o.request.ready.eq(request.ready & ~wide),
+            rows.o.fault.eq(self.o.fault & was_wide),
+            combiner.o.fault.eq(self.o.fault & ~was_wide),
+            self.done.eq(rows.done | combiner.done),
+            self.done_slot.eq(Mux(rows.done, rows.done_note, combiner.done_note)),
+            self.fault.eq(self.o.fault),
+            self.fault_address.eq(Mux(was_wide, rows.fault_address, combiner.fault_address)),
+            self.fault_slot.eq(Mux(was_wide, rows.fault_note, combiner.fault_note)),
+        ]
 
     def _maximum(self, m, is_element, row, value, following):
         """Largest magnitude of each row so far; as an integer, that of the canonical NaN is above that of infinity.
@@ -220,8 +256,11 @@ class Drain(wiring.Component):
         m.d.sync += before.eq(Mux(fresh, 0, Mux(following_row == row, largest, read.data)))
         return before
 
-    def _issue(self, m, channel_scales, activation_scales, writes):
-        """Walks through tiles, rows and columns; one element per cycle while there is room for it at the end."""
+    def _issue(self, m, channel_scales, activation_scales, writes, rows):
+        """Walks through tiles, rows and columns; one element per cycle while there is room for it at the end.
+
+        Of a wide job `drain_width` elements, which go to `rows`.
+        """
         job = Signal(DrainJob)
         row = Signal(range(self.accumulator_rows))
         column = Signal(range(self.columns))
@@ -233,20 +272,24 @@ class Drain(wiring.Component):
         first_tile = Signal()
         merge = Signal()
 
-        closed_tiles = Signal(range(3))
-        tile_there = Signal()  # in the last cycle there was a tile, which has not been released
+        tile_there = Signal()  # a tile, or a row, is complete and has not been drained
         reserved = Signal(range(writes.depth + 1))
         issue = Signal()
         beside = Signal(_Beside)
         taken = writes.o.valid & writes.o.ready
-        room = ~reserved[-1]
-        with m.If(issue & ~taken):
+        wide = Signal() if rows else Const(0, 1)  # the job is
+        step = Mux(wide, self.drain_width, 1)
+        room = Mux(wide, rows.room, ~reserved[-1]) if rows else ~reserved[-1]
+        narrow = issue & ~wide
+        with m.If(narrow & ~taken):
             m.d.sync += reserved.eq(reserved + 1)
-        with m.Elif(taken & ~issue):
+        with m.Elif(taken & ~narrow):
             m.d.sync += reserved.eq(reserved - 1)
-        with m.If(self.closed & ~self.released):
+        complete, consumed = (self.finished, Signal()) if rows else (self.closed, self.released)
+        closed_tiles = Signal(range(2 * self.accumulator_rows + 1 if rows else 3))
+        with m.If(complete & ~consumed):
             m.d.sync += closed_tiles.eq(closed_tiles + 1)
-        with m.Elif(self.released & ~self.closed):
+        with m.Elif(consumed & ~complete):
             m.d.sync += closed_tiles.eq(closed_tiles - 1)
 
         # Worked out a step ahead: whether there is a row, a column, a tile after this one, and the last column of it.
@@ -254,6 +297,7 @@ class Drain(wiring.Component):
         last_row = Signal()
         last_column = Signal()
         final_column = Signal(range(self.columns))
+        width = Signal(range(self.columns + 1))  # of the tile
         final_row = Signal.like(row)
         next_row = Signal(32)
         next_tile = Signal(32)
@@ -277,8 +321,9 @@ class Drain(wiring.Component):
         ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.i_jobs.ready.eq(1)
                 start = self.i_jobs.payload
+                if not rows:
+                    m.d.comb += self.i_jobs.ready.eq(1)
                 m.d.sync += [
                     job.eq(start),
                     n_left.eq(start.n),
@@ -289,18 +334,25 @@ class Drain(wiring.Component):
                     merge.eq(0),
                     final_row.eq(start.m - 1),
                 ]
+                start_wide = Const(0, 1)
+                if rows:
+                    start_wide = self._choose_way(m, start, wide)
                 self._start_tile(
-                    m, start.n <= self.columns, start.n[:8], last_tile, final_column, last_column
-                )
-                m.d.sync += tile_there.eq(0)
-                with m.If(self.i_jobs.valid):
+                    m, start.n <= self.columns, start.n[:8], start_wide, last_tile, final_column, last_column,
+                    width,
+                )  # fmt: skip
+                if not rows:
+                    m.d.sync += tile_there.eq(0)
+                with m.If(self.i_jobs.valid & self.i_jobs.ready):
                     m.next = "ELEMENTS"
                     with m.If(start.nop):
                         m.next = "END"
             with m.State("ELEMENTS"):
-                m.d.sync += tile_there.eq(
-                    ~self.released & (closed_tiles != 0) & (channel_scales.available | ~job.scales)
-                )
+                there = (closed_tiles != 0) & (channel_scales.available | ~job.scales)
+                if rows:
+                    m.d.comb += [tile_there.eq(there), consumed.eq(issue & last_column)]
+                else:
+                    m.d.sync += tile_there.eq(~self.released & there)
                 m.d.comb += [
                     beside.kind.eq(_Kind.ELEMENT),
                     issue.eq(room & tile_there),
@@ -309,8 +361,8 @@ class Drain(wiring.Component):
                     self.released.eq(issue & last_row & last_column),
                 ]
                 with m.If(issue):
-                    m.d.sync += [column.eq(column + 1), address.eq(address + 4), merge.eq(1)]
-                    m.d.sync += last_column.eq((column + 1)[: len(column)] == final_column)
+                    m.d.sync += [column.eq(column + step), address.eq(address + 4 * step), merge.eq(1)]
+                    m.d.sync += last_column.eq((column + step)[: len(column)] == final_column)
                     with m.If(last_column):
                         m.d.sync += last_column.eq(final_column == 0)
                         m.d.sync += [column.eq(0), row.eq(row + 1), merge.eq(0)]
@@ -322,9 +374,11 @@ class Drain(wiring.Component):
                                 m,
                                 n_left <= 2 * self.columns,
                                 n_left[:8] - self.columns,
+                                wide,
                                 last_tile,
                                 final_column,
                                 last_column,
+                                width,
                             )
                             m.d.sync += [sig.eq(next_tile) for sig in (tile_address, row_address, address)]
                             with m.If(last_tile):
@@ -343,9 +397,49 @@ class Drain(wiring.Component):
                 m.d.comb += [beside.kind.eq(_Kind.END), beside.merge.eq(0), issue.eq(room)]
                 with m.If(issue):
                     m.next = "IDLE"
-        return issue, row, beside, job.scales
+        if rows:
+            item = rows.i.payload
+            words = Cat((column + index)[: len(column) + 1] < width for index in range(self.drain_width))
+            m.d.comb += [
+                rows.i.valid.eq(issue & wide),
+                item.end.eq(beside.kind == _Kind.END),
+                item.address.eq(address),
+                item.words.eq(words),
+                item.note.eq(job.slot),
+            ]
+        return narrow, row, beside, job.scales
 
-    def _start_tile(self, m, last, n_left, last_tile, final_column, last_column):
+    def _choose_way(self, m, start, wide):
+        """Take a job that goes the way of the one before it, or any if that is done; returns whether it is wide."""
+        pending = Signal(range((1 << len(start.slot)) + 1))  # jobs that have begun and are not done
+        start_wide = Signal()
+        aligned = ~(start.address | start.stride)[: (4 * self.drain_width).bit_length() - 1].any()
+        begins = self.i_jobs.valid & self.i_jobs.ready
+        m.d.comb += [
+            start_wide.eq(
+                Mux(start.nop, wide, (start.output == OutputType.INT32) & ~start.observe & aligned)
+            ),
+            self.i_jobs.ready.eq((pending == 0) | (start_wide == wide)),
+        ]
+        with m.If(begins):
+            m.d.sync += wide.eq(start_wide)
+        with m.If(begins & ~self.done):
+            m.d.sync += pending.eq(pending + 1)
+        with m.Elif(self.done & ~begins):
+            m.d.sync += pending.eq(pending - 1)
+        return start_wide
+
+    def _start_tile(self, m, last, n_left, wide, last_tile, final_column, last_column, width):
         """Set what is known of the tile that begins: whether it is the `last`, which then has `n_left` columns."""
         final = Mux(last, n_left - 1, self.columns - 1)[: len(final_column)]
-        m.d.sync += [last_tile.eq(last), final_column.eq(final), last_column.eq(last & (final == 0))]
+        m.d.sync += last_tile.eq(last)
+        if self.drain_width == 1:
+            m.d.sync += [final_column.eq(final), last_column.eq(last & (final == 0))]
+            return
+        # Of a wide job, the column at which the last piece begins.
+        final = final & ~Mux(wide, self.drain_width - 1, 0)
+        m.d.sync += [
+            final_column.eq(final),
+            last_column.eq(final == 0),
+            width.eq(Mux(last, n_left, self.columns)),
+        ]

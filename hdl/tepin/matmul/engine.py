@@ -27,7 +27,8 @@ class MatmulEngine(wiring.Component):
 
     In the steady state a weight tile (`rows` x `columns`) takes max(rows, passes) cycles; an activation row is one pass, or
     two if it is int16 and `activation_width` is 8. int4 parameters and channel scales take cycles of their own in the
-    stream of weights (one in 33, and up to 4 per column tile). Draining takes one cycle per element, meanwhile.
+    stream of weights (one in 33, and up to 4 per column tile). Draining takes one cycle per element, meanwhile; int32 results
+    leave `drain_width` at a time, as soon as they are complete, see :class:`tepin.matmul.drain.Drain`.
 
     Errors: `PARAMETER` with the offending m, k or n (m beyond `accumulator_rows`, k beyond 131,071, or any of them 0), or
     with the flags (there are no maxima of int32 results); `SCRATCHPAD` with the address that was out of range;
@@ -47,6 +48,8 @@ class MatmulEngine(wiring.Component):
         Bytes of a scratchpad line, a power of two, at least 2 x `rows` and `fifo_word_bytes`.
     fifo_word_bytes : int
         Bytes of a weight FIFO word, a power of two, at least `columns`.
+    drain_width : int
+        int32 results that are stored per cycle: a power of two that divides `columns`, in at most a line.
     architecture : str or None
         Form of the array's multipliers, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
@@ -70,6 +73,7 @@ class MatmulEngine(wiring.Component):
         accumulator_rows,
         line_bytes,
         fifo_word_bytes,
+        drain_width=1,
         architecture=None,
     ):
         if not 2 <= rows <= 64 or rows % 2:
@@ -90,12 +94,21 @@ class MatmulEngine(wiring.Component):
                 "line_bytes must be a power of two and at least 2 x rows and fifo_word_bytes "
                 f"({least}), not {line_bytes}"
             )
+        if drain_width < 1 or drain_width & (drain_width - 1) or columns % drain_width:
+            raise ValueError(
+                f"drain_width must be a power of two that divides columns ({columns}), not {drain_width}"
+            )
+        if 4 * drain_width > line_bytes:
+            raise ValueError(
+                f"drain_width must be at most the words of a line ({line_bytes // 4}), not {drain_width}"
+            )
         self.rows = rows
         self.columns = columns
         self.activation_width = activation_width
         self.accumulator_rows = accumulator_rows
         self.line_bytes = line_bytes
         self.fifo_word_bytes = fifo_word_bytes
+        self.drain_width = drain_width
         self._architecture = architecture
         super().__init__(
             {
@@ -129,9 +142,12 @@ class MatmulEngine(wiring.Component):
             architecture=self._architecture,
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            **shape, activation_width=self.activation_width, accumulator_rows=self.accumulator_rows
+            **shape,
+            activation_width=self.activation_width,
+            accumulator_rows=self.accumulator_rows,
+            drain_width=self.drain_width,
         )
-        m.submodules.drain = drain = Drain(columns=self.columns, **lines)
+        m.submodules.drain = drain = Drain(columns=self.columns, drain_width=self.drain_width, **lines)
 
         connect(m, flipped(self.control.commands), commands.words)
         connect(m, commands.wait, flipped(self.control.wait))
@@ -170,6 +186,8 @@ class MatmulEngine(wiring.Component):
             drain.sums.eq(accumulator.o),
             drain.closed.eq(accumulator.closed),
         ]
+        if self.drain_width > 1:
+            m.d.comb += [drain.finished.eq(accumulator.finished), drain.row_sums.eq(accumulator.o_row)]
         connect(m, drain.o, flipped(self.o))
         connect(m, drain.probe, flipped(self.probe))
 

@@ -11,6 +11,7 @@ from tepin_host.bench.chips import decode_on_chips
 from tepin_host.bench.decode import decode
 from tepin_host.bench.dma import dma
 from tepin_host.bench.link import link
+from tepin_host.bench.matmul import matmul
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.bench.sdram import sdram
 from tepin_host.bench.vector import vector
@@ -26,4 +27,5 @@ BENCHES = {
     "link": link,
     "chips": decode_on_chips,
     "batch": batch,
+    "matmul": matmul,
 }

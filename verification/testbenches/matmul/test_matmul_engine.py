@@ -13,11 +13,16 @@ from tepin_testbench.runner import parameters, run_cocotb
 from verification.testbenches.matmul.bench import Bench
 from verification.testbenches.matmul.model import Job, Layout, command_words, nop_words
 
-PARAMETERS = ("rows", "columns", "activation_width", "accumulator_rows", "line_bytes", "fifo_word_bytes")
+PARAMETERS = (
+    *("rows", "columns", "activation_width", "accumulator_rows", "line_bytes", "fifo_word_bytes"),
+    "drain_width",
+)
 CONFIGS = {
-    "2x8": (2, 8, 8, 4, 8, 8),
-    "4x4 16-bit": (4, 4, 16, 3, 16, 16),
-    "8x16": (8, 16, 8, 8, 32, 16),
+    "2x8": (2, 8, 8, 4, 8, 8, 1),
+    "4x4 16-bit": (4, 4, 16, 3, 16, 16, 1),
+    "8x16": (8, 16, 8, 8, 32, 16, 1),
+    "4x8 drains rows": (4, 8, 8, 6, 64, 8, 8),
+    "2x12 16-bit drains thirds": (2, 12, 16, 5, 32, 16, 4),
 }
 MEMORY = 1 << 16
 

@@ -3,6 +3,7 @@
 
 import pytest
 
+from tepin.config import ChipConfig
 from tepin.matmul.array import SystolicArray, sum_width
 from tepin.matmul.engine import MatmulEngine
 from tepin.matmul.weight_reader import WeightReader
@@ -36,11 +37,27 @@ GOOD = {
         ),
         ({"line_bytes": 8}, r"2 x rows and fifo_word_bytes \(16\), not 8"),
         ({"fifo_word_bytes": 64}, r"2 x rows and fifo_word_bytes \(64\), not 32"),
+        ({"drain_width": 0}, r"drain_width must be a power of two that divides columns \(16\), not 0"),
+        ({"drain_width": 3}, r"drain_width must be a power of two that divides columns \(16\), not 3"),
+        ({"drain_width": 32}, r"drain_width must be a power of two that divides columns \(16\), not 32"),
+        ({"drain_width": 16}, r"drain_width must be at most the words of a line \(8\), not 16"),
     ],
 )
 def test_init_wrong_parameter(change, message):
     with pytest.raises(ValueError, match=message):
         MatmulEngine(**GOOD | change)
+
+
+@pytest.mark.parametrize("drain_width", [0, 3, 32])
+def test_config_wrong_drain_width(drain_width):
+    message = f"drain_width must be a power of two that divides columns \\(16\\), not {drain_width}"
+    with pytest.raises(ValueError, match=message):
+        ChipConfig(drain_width=drain_width)
+
+
+def test_drain_width_widens_lines_and_changes_the_hash():
+    assert (ChipConfig().line_bytes, ChipConfig(drain_width=16).line_bytes) == (16, 64)
+    assert ChipConfig(drain_width=16).hash != ChipConfig().hash
 
 
 def test_array_init_wrong_shape():
