@@ -8,6 +8,7 @@ is.
 """
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -23,10 +24,10 @@ _LATENCY = 100
 _SEED = 5
 
 LARGE = replace(
-    PRESETS["asic"], accumulator_rows=256, lanes=1, scratchpad_bytes=1 << 20, drain_width=32,
+    PRESETS["asic"], accumulator_rows=256, lanes=1, scratchpad_bytes=1 << 20, scratchpad_banks=4, drain_width=32,
 )  # fmt: skip
 SQUARE = replace(
-    LARGE, rows=16, columns=16, port_width=128, scratchpad_bytes=1 << 22, drain_width=16, outstanding=32,
+    LARGE, rows=16, columns=16, port_width=128, scratchpad_bytes=1 << 22, drain_width=16,
 )  # fmt: skip
 SMALL = replace(
     PRESETS["tiny"], rows=8, columns=8, accumulator_rows=128, lanes=1, port_width=64, scratchpad_bytes=1 << 18,
@@ -53,14 +54,15 @@ _TOKENS = 128
 def matmul(say):
     """The table of docs/matmul.md."""
     build = _builder(say)
-    for size in (64, 128, 256):
-        yield from cold(say, LARGE, size, build(LARGE))
-    for size in (64, 128, 256):
-        yield from memory(say, LARGE, (size, size, size), 16, build(LARGE))
-    for size in (64, 128, 256):
-        yield from memory(say, LARGE, (size, size, size), 1, build(LARGE))
-    yield from decode(say, LARGE, 2048, 512, (1, 2, 4, 8, 16, 32), "int8", "int8", build(LARGE))
-    yield from decode(say, LARGE, 2048, 512, (1, 2, 4, 8, 16), "int8", "int16", build(LARGE))
+    for config, sizes in ((SMALL, (64, 128)), (LARGE, (64, 128, 256))):
+        shapes = [(size, size, size) for size in sizes]
+        yield from chain(*(cold(say, config, size, build(config)) for size in sizes))
+        yield from chain(*(memory(say, config, shape, 16, build(config)) for shape in shapes))
+        yield from chain(*(memory(say, config, shape, 1, build(config)) for shape in shapes))
+        counts = [1 << bit for bit in range(config.rows.bit_length())]
+        k, n = 64 * config.rows, 16 * config.columns
+        yield from decode(say, config, k, n, counts, "int8", "int8", build(config))
+        yield from decode(say, config, k, n, counts[:-1], "int8", "int16", build(config))
     yield from ragged(say, SMALL, (1, 7, 33, 100), build(SMALL))
     yield from decode(say, SMALL_16, 512, 512, (1, 2, 4, 8), "int8", "int16", build(SMALL_16))
     for weights in ("int8", "int4"):
@@ -141,7 +143,7 @@ def _bounds(config, jobs):
 def _stream(config, jobs, schedule):
     """As many blocks as there is room for, up to four, and results of several pieces under way."""
     blocks_of = [jobs[number].stride * rows for number, rows_of in enumerate(schedule) for _, rows in rows_of]
-    block_slots = min(4, len(blocks_of), config.scratchpad_bytes // 4 // max(blocks_of) or 2)
+    block_slots = min(len(blocks_of), 4, max(2, config.scratchpad_bytes // 4 // max(blocks_of)))
     room = config.scratchpad_bytes - -(-block_slots * max(blocks_of) // config.bank_bytes) * config.bank_bytes
     return Streamed(config, jobs, schedule, piece_bytes=room // 3, block_slots=block_slots)
 

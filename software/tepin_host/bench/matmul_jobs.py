@@ -128,13 +128,20 @@ def random_job(rng, config, m, k, n, *, weights="int8", activations="int8"):
 def blocks(job, config, *, first, last, rows=None):
     """Divide the rows of a job: (first row, rows) of each block, of at most `rows` (all that have accumulators) rows.
 
-    The array waits for the `first` block of all to be loaded, so that is as small as a weight tile allows; and the memory
-    for the `last` one of all to be stored, so towards the end each block is half of what is left.
+    The array waits for the `first` block of all to be loaded, so that is as small as it may be if its weights and the other
+    rows are to come while it is computed; and the memory for the `last` one of all to be stored, so towards the end each
+    block is half of what is left.
     """
     most, least = rows or config.accumulator_rows, config.rows
     sizes, left = [], job.m
     if first and left > least:
-        sizes, left = [least], left - least
+        size = least
+        while size < min(left, most):
+            others = (left - size) * job.stride
+            if job.cycles(config, size) * config.port_bytes >= len(job.stream) + others:
+                break
+            size = min(size + least, left)
+        sizes, left = [size], left - size
     while left:
         size = min(left, most)
         if last and size == left and left > least:
@@ -366,16 +373,15 @@ class Streamed(_Program):
             begin, length = job.weight_range(config.columns, column, columns)
             more = begins and block < division[-1][-1]
             a.weights(place["stream"] + begin, length, signal=fetched if more else 0)
-            if begins:
-                a.nop(Engine.MATMUL, wait=loaded)
             output, needed = ring.take(4 * rows * columns, index)
-            for _ in range(awaited, needed):
-                a.nop(Engine.MATMUL, wait=stored)
+            waits = [stored] * (needed - awaited) + [loaded] * begins or [0]
+            for semaphore in waits[:-1]:
+                a.nop(Engine.MATMUL, wait=semaphore)
             awaited = max(awaited, needed)
             a.matmul(
                 m=rows, k=job.k, n=columns, activations=local, activation_stride=job.stride,
                 output=output, output_stride=4 * columns, weights=job.weights, activation_type=job.kind,
-                scales=False, signal=computed,
+                scales=False, wait=waits[-1], signal=computed,
             )  # fmt: skip
             if last_of[block] == index:
                 a.nop(Engine.MATMUL, signal=consumed)
