@@ -437,7 +437,8 @@ class Drain(wiring.Component):
             m.d.sync += [final_column.eq(final), last_column.eq(last & (final == 0))]
             return
         # Of a wide job, the column at which the last piece begins.
-        final = final & ~Mux(wide, self.drain_width - 1, 0)
+        every = (1 << len(final_column)) - 1
+        final = final & Mux(wide, every & ~(self.drain_width - 1), every)
         m.d.sync += [
             final_column.eq(final),
             last_column.eq(final == 0),

@@ -98,10 +98,16 @@ def _rows(case, config, products, cycles, bounds, *, wait=0):
 
 
 def _array(config, jobs):
-    """The bound of the array, by its name: with the padding of tiles that are not full, if there are any."""
+    """The bound of the array, by its name.
+
+    A weight tile takes as many cycles as it has rows, or passes. So tiles that are not full cost padding, and with fewer
+    passes than rows the weights' way into the array counts, not their multiplications.
+    """
     cycles = sum(job.cycles(config) for job in jobs)
-    full = sum(job.sums.size * job.k for job in jobs) / (config.rows * config.columns)
-    return {"multipliers" if cycles == full else "multipliers and padding": cycles}
+    if cycles == sum(job.sums.size * job.k for job in jobs) / (config.rows * config.columns):
+        return {"multipliers": cycles}
+    full = all(job.k % config.rows == 0 and job.n % config.columns == 0 for job in jobs)
+    return {"weight rows" if full else "multipliers and padding": cycles}
 
 
 def cold(say, config, size, library):
