@@ -319,11 +319,11 @@ class Drain(wiring.Component):
             beside.slot.eq(job.slot),
             beside.address.eq(address),
         ]
+        start_wide, may_start = self._choose_way(m, wide) if rows else (Const(0, 1), 1)
         with m.FSM():
             with m.State("IDLE"):
                 start = self.i_jobs.payload
-                if not rows:
-                    m.d.comb += self.i_jobs.ready.eq(1)
+                m.d.comb += self.i_jobs.ready.eq(may_start)
                 m.d.sync += [
                     job.eq(start),
                     n_left.eq(start.n),
@@ -334,9 +334,6 @@ class Drain(wiring.Component):
                     merge.eq(0),
                     final_row.eq(start.m - 1),
                 ]
-                start_wide = Const(0, 1)
-                if rows:
-                    start_wide = self._choose_way(m, start, wide)
                 self._start_tile(
                     m, start.n <= self.columns, start.n[:8], start_wide, last_tile, final_column, last_column,
                     width,
@@ -409,17 +406,18 @@ class Drain(wiring.Component):
             ]
         return narrow, row, beside, job.scales
 
-    def _choose_way(self, m, start, wide):
-        """Take a job that goes the way of the one before it, or any if that is done; returns whether it is wide."""
+    def _choose_way(self, m, wide):
+        """Whether the next job is wide, and whether it may begin: it goes the way of the one before it, or that is done."""
+        start = self.i_jobs.payload
         pending = Signal(range((1 << len(start.slot)) + 1))  # jobs that have begun and are not done
-        start_wide = Signal()
-        aligned = ~(start.address | start.stride)[: (4 * self.drain_width).bit_length() - 1].any()
+        start_wide, may_start = Signal(), Signal()
         begins = self.i_jobs.valid & self.i_jobs.ready
+        aligned = ~(start.address | start.stride)[: (4 * self.drain_width).bit_length() - 1].any()
         m.d.comb += [
             start_wide.eq(
                 Mux(start.nop, wide, (start.output == OutputType.INT32) & ~start.observe & aligned)
             ),
-            self.i_jobs.ready.eq((pending == 0) | (start_wide == wide)),
+            may_start.eq((pending == 0) | (start_wide == wide)),
         ]
         with m.If(begins):
             m.d.sync += wide.eq(start_wide)
@@ -427,7 +425,7 @@ class Drain(wiring.Component):
             m.d.sync += pending.eq(pending + 1)
         with m.Elif(self.done & ~begins):
             m.d.sync += pending.eq(pending - 1)
-        return start_wide
+        return start_wide, may_start
 
     def _start_tile(self, m, last, n_left, wide, last_tile, final_column, last_column, width):
         """Set what is known of the tile that begins: whether it is the `last`, which then has `n_left` columns."""

@@ -114,12 +114,13 @@ class Job:
 
     @classmethod
     def random(
-        cls, rng, memory, layout, config, *, m, k, n, wait=0, signal=0, pc=0, wild=False, fill=None, **chosen
-    ):
+        cls, rng, memory, layout, config, *, m, k, n, wait=0, signal=0, pc=0, wild=False, fill=None, align=4,
+        **chosen,
+    ):  # fmt: skip
         """Draws a job; members of `MatmulFlags` that are not `chosen` are random. Puts its operands into `memory`.
 
         `wild` scales are any float32 at all, NaN and infinity included. `fill` is an activation and an int8 weight that
-        all of them are.
+        all of them are. Results and their rows begin at multiples of `align` bytes.
         """
         columns, word_bytes = config["columns"], config["fifo_word_bytes"]
         flags = {
@@ -154,14 +155,14 @@ class Job:
             a = np.full((m, k), fill[0], kind)
 
         row_bytes = -(-a.itemsize * k // 4) * 4 + 4 * int(rng.integers(0, 3))
-        output_bytes = 4 * n + 4 * int(rng.integers(0, 3))
+        output_bytes = -(-(4 * n + 4 * int(rng.integers(0, 3))) // align) * align
         fields = {
             "m": m,
             "k": k,
             "n": n,
             "activations": layout.take(m * row_bytes),
             "activation_stride": row_bytes,
-            "output": layout.take(m * output_bytes),
+            "output": -(-layout.take(m * output_bytes + align) // align) * align,
             "output_stride": output_bytes,
             "scale": layout.take(4 * m),
             "weights": layout.take(len(stream)) if flags["source"] == WeightSource.SCRATCHPAD else 0,
