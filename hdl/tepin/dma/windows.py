@@ -47,7 +47,8 @@ class WindowCheck(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Where a burst ends is known late in a cycle, so it is compared in the next one.
-        arrived, burst = Signal(), Signal(burst_layout(self.block_bytes), reset_less=True)
+        arrived = Signal()
+        burst = Signal(burst_layout(self.block_bytes), reset_less=True)
         free = Signal()
         offset_bits = (self.block_bytes - 1).bit_length()
         first = Cat(burst.start, burst.block)

@@ -7,7 +7,7 @@ so a run is followed by its own registers here, not by the splitter's.
 
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Module, Signal
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from tepin.dma.bursts import BurstSplitter, burst_layout
@@ -15,6 +15,7 @@ from tepin.dma.descriptor import Run
 from tepin.dma.windows import WindowCheck
 from tepin.isa import ErrorCode
 from tepin_testbench.formal import Refuted, prove, reach
+from tepin_testbench.opened import Opened
 
 BLOCK, BEAT = 128, 8
 CODE = ErrorCode.WRITE_WINDOW
@@ -44,7 +45,8 @@ class Bursts(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.splitter = splitter = BurstSplitter(block_bytes=BLOCK, beat_bytes=BEAT)
-        m.submodules.window = window = WindowCheck(block_bytes=BLOCK, code=CODE)
+        window = WindowCheck(block_bytes=BLOCK, code=CODE)
+        m.submodules.window = inside = Opened(window)
         connect(m, flipped(self.i), splitter.i)
         connect(m, splitter.o, window.i)
         connect(m, window.o, flipped(self.o))
@@ -74,6 +76,11 @@ class Bursts(Component):
                 Assert((first >> 12) == (last >> 12)),
                 Assert(last - first < BLOCK),
             ]
+
+        # What induction has to know of the burst that is about to be compared.
+        compared = data.View(burst_layout(BLOCK), inside["burst"])
+        with m.If(inside["arrived"] & (compared.code == ErrorCode.NONE) & ~compared.empty):
+            m.d.comb += Assert(compared.start <= compared.end)
 
         # Offered until accepted, unchanged.
         waits, held = Signal(), Signal(burst_layout(BLOCK))
