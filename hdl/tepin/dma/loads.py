@@ -24,7 +24,7 @@ __all__ = ["Loads"]
 class Loads(wiring.Component):
     """Executes load commands.
 
-    A burst is requested only when the load buffer has room for a whole one. A beat's bytes are offered to the scratchpad 8
+    A burst is requested only when the load buffer has room for a whole one. A beat's bytes are offered to the scratchpad 9
     cycles after the beat was received, at the latest when the line that they belong to is complete or the run ends.
 
     Parameters

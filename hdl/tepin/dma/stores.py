@@ -25,7 +25,7 @@ __all__ = ["Stores"]
 class Stores(wiring.Component):
     """Executes store commands.
 
-    The data of a burst follow its address by about 15 cycles. Once a burst's address has been offered, all its beats are
+    The data of a burst follow its address by about 16 cycles. Once a burst's address has been offered, all its beats are
     sent, whatever happens: after `halt`, with empty strobes.
 
     Parameters
