@@ -14,12 +14,13 @@ from tepin_host.simulation import ChipSimulator, join
 from tepin_testbench.random_model import random_model
 from verification.testbenches.chip.runs import TINY
 
-LINKED = replace(TINY, links=2)
+# Twice the scratchpad of preset `tiny`: the shapes drawn fit with a stage's inbox and outbox beside them.
+LINKED = replace(TINY, links=2, scratchpad_bytes=2 * TINY.scratchpad_bytes)
 TOKENS = 4
 
 
 def random_shape(rng):
-    """Sizes that fit the scratchpad of preset `tiny`."""
+    """Sizes that fit the scratchpad of `LINKED`."""
     kv_heads, group, head_dim = int(rng.integers(1, 5)), int(rng.integers(1, 4)), 4 * int(rng.integers(1, 5))
     return {
         "dim": kv_heads * group * head_dim,
