@@ -26,6 +26,8 @@ If each chip computes some output channels of every matrix (`shard.py`), then th
 A row is gathered only when the chip's own slot of it is there, so its former content has been read by then.
 """
 
+from abc import ABC, abstractmethod
+
 from tepin.isa import Engine, Function, Reduction, ScalarOp
 from tepin_host.assembler import Vector
 from tepin_host.compiler.attention import Attention
@@ -63,7 +65,7 @@ _REGISTERS = {
 }
 
 
-class LayerProgram(RowProgram):
+class LayerProgram(RowProgram, ABC):
     """Base of the programs with one row: they say where rows come from and where they go. `words` is the result.
 
     Parameters
@@ -81,17 +83,17 @@ class LayerProgram(RowProgram):
         self._emit()
         self.words = self.a.assemble()
 
+    @abstractmethod
     def _emit(self):
         """Write the program."""
-        raise NotImplementedError
 
+    @abstractmethod
     def request_word(self, name):
         """Scratchpad address of a word of the request whose token is chosen."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _prefetch_next_row(self):
         """In the last layer: start to fetch what comes after it."""
-        raise NotImplementedError
 
     def _layer(self):
         a, s, pad, m = self.a, self.semaphore, self.pad, self.model
