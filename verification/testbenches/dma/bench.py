@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Surroundings of the DMA engine in a simulation: memory behind AXI, scratchpad, sequencer and weight consumer.
 
-One coroutine plays all of them, which keeps the simulation quick. It also checks what no other check would see: that
-bursts keep the rules of AXI and stay inside the windows, and that a command signals only after its bytes have arrived.
+One coroutine plays all of them, which keeps the simulation quick. It also checks what no other check would see: that a
+command signals only after its bytes have arrived.
 """
 
 from collections import deque
@@ -16,28 +16,24 @@ from tepin.isa import Engine
 from tepin.memory.ports import ReadPort
 from tepin_testbench import options, runner
 from tepin_testbench.stream import start
+from verification.testbenches.dma.axi_memory import AxiMemory
+from verification.testbenches.dma.pace import Pace
 
 SCRATCHPAD_BYTES = 8192
-MEMORY_BYTES = 1 << 17
 NAMES = {Engine.WEIGHTS: "weights_control", Engine.LOADS: "loads_control", Engine.STORES: "stores_control"}
-OKAY, SLVERR = 0, 2
 
 
 class Bench:
     """Owns the memories and plays every partner of the design.
 
-    Attributes that a test may set at any time
-    -------------------------------------------
-    pause : dict from name to probability of pausing in a cycle
-        Names: ar, r, aw, w, b, write, read, index, commands, wait, weights.
-    latency : int
-        Cycles from a read address to its first beat, and from a last write beat to the response, at least.
-    bad : range
-        Memory addresses that answer with SLVERR.
-    read_window, write_window : range
-        What the design is told, and what is checked.
+    Attributes
+    ----------
+    pace : Pace
+        Its pauses: ar, r, aw, w, b, write, read, index, commands, wait, weights.
+    memory : AxiMemory
     axi : bool
-        False: memory is somebody else.
+        Set to False before the start: memory is somebody else.
+    scratchpad : bytearray
     """
 
     def __init__(self, dut):
@@ -49,32 +45,20 @@ class Bench:
         self.word = configuration["fifo_word_bytes"]
         self.outstanding = configuration["outstanding"]
         self.burst_bytes = self.beat * configuration["burst_beats"]
-        self.memory = bytearray(MEMORY_BYTES)
+        self.pace = Pace(self.rng)
         self.scratchpad = bytearray(SCRATCHPAD_BYTES)
-        self.pause = {}
-        self.latency = 1
-        self.axi = True
-        self.bad = range(0)
-        self.cycle = 0
         self.signals = {engine: [] for engine in Engine}  # (cycle, number)
         self.errors = []  # (engine, EngineError constant)
         self.weights = bytearray()  # taken from the FIFO
         self.semaphores = [0] * 16
         self.moved = {Engine.WEIGHTS: 0, Engine.LOADS: 0, Engine.STORES: 0}  # bytes that arrived
+        self.memory = AxiMemory(dut, configuration, self.pace, self.moved)
+        self.axi = True
         self.expected = {
             engine: deque() for engine in NAMES
         }  # bytes that must have arrived at the next signal
-        self.first_address = self.last_answer = None  # cycles, for measurements
-        self.first_beat = self.last_beat = None
-        self.reads_requested = self.writes_requested = 0
         self.queues = {engine: deque() for engine in NAMES}
         self._total = dict.fromkeys(NAMES, 0)
-        self._pool = []  # random numbers drawn ahead
-        self._reads = {0: deque(), 1: deque()}
-        self._addresses = deque()
-        self._write_beats = deque()
-        self._answers = deque()
-        self.in_flight = 0
 
     async def start(self):
         await start(self.dut)
@@ -83,7 +67,7 @@ class Bench:
         await RisingEdge(self.dut.clk)
 
     def set_windows(self, read=range(1 << 32), write=range(1 << 32)):
-        self.read_window, self.write_window = read, write
+        self.memory.read_window, self.memory.write_window = read, write
         self.dut.read_base.value = read.start
         self.dut.read_limit.value = read.stop - 1
         self.dut.write_base.value = write.start
@@ -130,14 +114,6 @@ class Bench:
 
     # One cycle
 
-    def _go(self, name):
-        return self._rng_next() >= self.pause.get(name, 0.0)
-
-    def _rng_next(self):
-        if not self._pool:
-            self._pool = self.rng.random(4096).tolist()
-        return self._pool.pop()
-
     async def _run(self):
         dut = self.dut
         edge = RisingEdge(dut.clk)
@@ -151,12 +127,12 @@ class Bench:
             self._weights(),
         ]
         if self.axi:
-            parts += [self._axi_read(), self._axi_write()]
+            parts += self.memory.parts()
         for part in parts:
             next(part)
         while True:
             await edge
-            self.cycle += 1
+            self.pace.cycle += 1
             for part in parts:
                 part.send(None)
 
@@ -186,7 +162,7 @@ class Bench:
                     queue.popleft()
                     offering[0] = False
                     valid.value = 0
-                if queue and self._go("commands"):
+                if queue and self.pace.go("commands"):
                     valid.value = 1
                     payload.value = queue[0]
                     offering[0] = True
@@ -210,7 +186,7 @@ class Bench:
                     ready.value = 0
                 elif valid.value == 1:
                     semaphore = int(payload.value)
-                    if self.semaphores[semaphore] and self._go("wait"):
+                    if self.semaphores[semaphore] and self.pace.go("wait"):
                         self.semaphores[semaphore] -= 1
                         granted[number] = True
                         ready.value = 1
@@ -232,7 +208,7 @@ class Bench:
             for engine, signal_valid, signal, error_valid, error in ports:
                 if signal_valid.value == 1 and (number := int(signal.value)):
                     assert not self.errors, "a signal after an error"
-                    self.signals[engine].append((self.cycle, number))
+                    self.signals[engine].append((self.pace.cycle, number))
                     assert self.expected[engine], "a signal that no command asked for"
                     needed = self.expected[engine].popleft()
                     assert self.moved[engine] >= needed, f"{engine} signalled before its bytes arrived"
@@ -267,7 +243,7 @@ class Bench:
                                 self.scratchpad[address + lane] = new[lane]
                     self.moved[Engine.LOADS] += mask.bit_count()
             fault.value = bad
-            was_ready = self._go("write")
+            was_ready = self.pace.go("write")
             ready.value = int(was_ready)
 
     def _scratchpad_read(self, name):
@@ -301,7 +277,7 @@ class Bench:
                 response.value = self.rng.integers(1 << 32).item()
                 fault.value = 1  # means nothing now
                 idle = True
-            was_ready = self._go(name)
+            was_ready = self.pace.go(name)
             ready.value = int(was_ready)
 
     def _weights(self):
@@ -312,150 +288,5 @@ class Bench:
             yield
             if was_ready and valid.value == 1:
                 self.weights += int(payload.value).to_bytes(self.word, "little")
-            was_ready = self._go("weights")
+            was_ready = self.pace.go("weights")
             ready.value = int(was_ready)
-
-    # Memory
-
-    def _check_burst(self, address, length, size, burst, window):
-        assert 1 << size == self.beat and burst == 1
-        assert address % self.beat == 0
-        end = address + self.beat * (length + 1) - 1
-        assert address >> 12 == end >> 12, "a burst crosses a 4 KiB boundary"
-        assert self.beat * (length + 1) <= self.burst_bytes
-        # Beats may stick out of the window, bytes not.
-        assert address + self.beat > window.start and end - self.beat < window.stop - 1, (
-            "outside of the window"
-        )
-
-    def _axi_read(self):
-        dut = self.dut
-        arvalid, arready = dut.m_axi_arvalid, dut.m_axi_arready
-        rvalid, rready = dut.m_axi_rvalid, dut.m_axi_rready
-        reads = self._reads  # by ID: [ready cycle, address, beats left]
-        accepting = offering = False
-        turn = 0
-        while True:
-            yield
-            if accepting and arvalid.value == 1:
-                address, length, number = (
-                    int(dut.m_axi_araddr.value),
-                    int(dut.m_axi_arlen.value),
-                    int(dut.m_axi_arid.value),
-                )
-                self._check_burst(
-                    address,
-                    length,
-                    int(dut.m_axi_arsize.value),
-                    int(dut.m_axi_arburst.value),
-                    self.read_window,
-                )
-                reads[number].append([self.cycle + self.latency - 1, address, length + 1])
-                self.reads_requested += 1
-                self.in_flight += 1
-                assert self.in_flight <= self.outstanding
-                if self.first_address is None:
-                    self.first_address = self.cycle
-            if offering is not False:
-                assert rready.value == 1, "read data held up"
-                burst = reads[offering][0]
-                burst[1] += self.beat
-                burst[2] -= 1
-                if offering == 1:
-                    self.moved[Engine.WEIGHTS] += self.beat
-                if not burst[2]:
-                    reads[offering].popleft()
-                    self.in_flight -= 1
-                if self.first_beat is None:
-                    self.first_beat = self.cycle
-                self.last_beat = self.cycle
-            # Data of the two IDs may take turns.
-            ready = [number for number in (0, 1) if reads[number] and reads[number][0][0] <= self.cycle]
-            if ready and self._go("r"):
-                if self._rng_next() < 0.3:
-                    turn = 1 - turn
-                offering = turn if turn in ready else ready[0]
-                _, address, left = reads[offering][0]
-                at = address % MEMORY_BYTES
-                rvalid.value = 1
-                dut.m_axi_rid.value = offering
-                dut.m_axi_rdata.value = int.from_bytes(self.memory[at : at + self.beat], "little")
-                dut.m_axi_rresp.value = SLVERR if address in self.bad else OKAY
-                dut.m_axi_rlast.value = int(left == 1)
-            elif offering is not False:
-                offering = False
-                rvalid.value = 0
-                dut.m_axi_rdata.value = 0
-                dut.m_axi_rlast.value = 1
-            accepting = self._go("ar")
-            arready.value = int(accepting)
-
-    def _axi_write(self):
-        dut = self.dut
-        awvalid, awready = dut.m_axi_awvalid, dut.m_axi_awready
-        wvalid, wready = dut.m_axi_wvalid, dut.m_axi_wready
-        bvalid, bready = dut.m_axi_bvalid, dut.m_axi_bready
-        addresses, beats, answers = self._addresses, self._write_beats, self._answers
-        accepting = taking = offering = False
-        in_flight = 0
-        while True:
-            yield
-            if accepting and awvalid.value == 1:
-                address, length = int(dut.m_axi_awaddr.value), int(dut.m_axi_awlen.value)
-                self._check_burst(
-                    address,
-                    length,
-                    int(dut.m_axi_awsize.value),
-                    int(dut.m_axi_awburst.value),
-                    self.write_window,
-                )
-                addresses.append((address, length + 1))
-                self.writes_requested += 1
-                in_flight += 1
-                assert in_flight <= self.outstanding
-                if self.first_address is None:
-                    self.first_address = self.cycle
-            if taking and wvalid.value == 1:
-                beats.append(
-                    (int(dut.m_axi_wdata.value), int(dut.m_axi_wstrb.value), int(dut.m_axi_wlast.value))
-                )
-                if self.first_beat is None:
-                    self.first_beat = self.cycle
-                self.last_beat = self.cycle
-            if offering:
-                assert bready.value == 1
-                self.moved[Engine.STORES] += answers.popleft()[2]
-                in_flight -= 1
-                self.last_answer = self.cycle
-                offering = False
-            while addresses and len(beats) >= addresses[0][1]:
-                address, count = addresses.popleft()
-                enabled = 0
-                bad = False
-                for left in range(count, 0, -1):
-                    data, strobes, last = beats.popleft()
-                    assert last == int(left == 1), "last is not where the address said"
-                    enabled += strobes.bit_count()
-                    for lane in range(self.beat):
-                        if strobes >> lane & 1:
-                            assert address + lane in self.write_window, "a strobe outside of the window"
-                            if address + lane in self.bad:
-                                bad = True
-                            else:
-                                self.memory[(address + lane) % MEMORY_BYTES] = data >> 8 * lane & 255
-                    address += self.beat
-                answers.append((self.cycle + self.latency - 1, SLVERR if bad else OKAY, enabled))
-            if answers and answers[0][0] <= self.cycle and self._go("b"):
-                bvalid.value = 1
-                dut.m_axi_bresp.value = answers[0][1]
-                offering = True
-            else:
-                bvalid.value = 0
-            accepting = self._go("aw")
-            awready.value = int(accepting)
-            taking = self._go("w")
-            wready.value = int(taking)
-
-    def quiet(self):
-        """No transaction is unfinished, as memory sees it."""
-        return not (self._reads[0] or self._reads[1] or self._addresses or self._write_beats or self._answers)

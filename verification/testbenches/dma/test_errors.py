@@ -34,19 +34,19 @@ async def comes_to_rest(bench):
     """Waits for `idle`; from then on there is silence, and a reset makes everything good again."""
     dut = bench.dut
     await bench.until(lambda: dut.idle.value == 1)
-    assert bench.quiet()
-    counts = bench.reads_requested, bench.writes_requested
+    assert bench.memory.quiet()
+    counts = bench.memory.reads_requested, bench.memory.writes_requested
     for _ in range(20):
         await RisingEdge(dut.clk)
         assert dut.m_axi_arvalid.value == dut.m_axi_awvalid.value == dut.m_axi_wvalid.value == 0
         assert dut.idle.value == 1
-    assert (bench.reads_requested, bench.writes_requested) == counts
+    assert (bench.memory.reads_requested, bench.memory.writes_requested) == counts
     await bench.reset()
 
 
 async def fails_with(bench, command, code, info, *, words=None):
     """Executes a command after a good one of the same engine, and expects exactly one error."""
-    before = bytearray(bench.memory)
+    before = bytearray(bench.memory.content)
     good = Descriptor(engine=command.engine, memory=WRITABLE.start, length=4 * bench.word, signal=1, pc=1)
     command.pc = 0x5A5A
     command.signal = 2
@@ -69,7 +69,7 @@ async def fails_with(bench, command, code, info, *, words=None):
 async def still_works(bench, rng):
     """A few random commands after the reset."""
     bench.set_windows(read=READABLE, write=WRITABLE)
-    bench.bad = range(0)
+    bench.memory.bad = range(0)
     commands = random_commands(rng, 6)
     write_indices(bench, commands)
     expected = expect(bench, commands)
@@ -85,7 +85,7 @@ async def prepared(dut, name):
     bench = Bench(dut)
     await bench.start()
     fill(bench, rng)
-    bench.latency = 10
+    bench.memory.latency = 10
     return bench, rng
 
 
@@ -115,8 +115,8 @@ async def windows(dut):
             window = range(base, outside)
             bench.set_windows(read=window, write=window)
             before = await fails_with(bench, command, code, info)
-            assert bench.memory[outside & 0x1FFFF :] == before[outside & 0x1FFFF :]
-            assert bench.memory[:base] == before[:base]
+            assert bench.memory.content[outside & 0x1FFFF :] == before[outside & 0x1FFFF :]
+            assert bench.memory.content[:base] == before[:base]
         # A run that passes the end of the address space is in error there, even if every address is allowed.
         bench.set_windows()
         end = (1 << 32) - 2 * word
@@ -125,10 +125,10 @@ async def windows(dut):
         bench.set_windows()
         dut.read_base.value = dut.write_base.value = 1
         dut.read_limit.value = dut.write_limit.value = 0
-        at = bench.reads_requested, bench.writes_requested
+        at = bench.memory.reads_requested, bench.memory.writes_requested
         bench.send(Descriptor(engine=engine, memory=0, length=word))
         await bench.until(lambda: bench.errors)
-        assert (bench.reads_requested, bench.writes_requested) == at
+        assert (bench.memory.reads_requested, bench.memory.writes_requested) == at
         await comes_to_rest(bench)
     await still_works(bench, rng)
 
@@ -140,7 +140,7 @@ async def responses(dut):
     for engine in NAMES:
         bench.set_windows()
         bad = WRITABLE.start + 0x3000 + 3 * bench.word
-        bench.bad = range(bad, bad + bench.beat)
+        bench.memory.bad = range(bad, bad + bench.beat)
         command = Descriptor(
             engine=engine, memory=WRITABLE.start + 0x3000 - 5 * bench.word, length=64 * bench.word
         )
@@ -203,13 +203,14 @@ async def scratchpad_faults(dut):
             ((1 << 32) - 1, 1, (1 << 32) - line),
         ):
             command = Descriptor(engine=engine, memory=WRITABLE.start + 0x1001, local=local, length=length)
-            expected = bytearray(bench.memory)
+            expected = bytearray(bench.memory.content)
             inside = max(0, min(length, SCRATCHPAD_BYTES - local))
             await fails_with(bench, command, ErrorCode.SCRATCHPAD, info)
             if engine == Engine.STORES:
                 first = command.memory
                 assert (
-                    bench.memory[first + inside : first + length] == expected[first + inside : first + length]
+                    bench.memory.content[first + inside : first + length]
+                    == expected[first + inside : first + length]
                 )
     await still_works(bench, rng)
 
@@ -221,11 +222,11 @@ async def stop_at_any_time(dut):
     check_streams(dut)
     for trial in range(12):
         bench.set_windows(read=READABLE, write=WRITABLE)
-        bench.latency = int(rng.integers(1, 40))
-        bench.pause = {name: [0.0, 0.5][int(rng.integers(2))] for name in PAUSES}
+        bench.memory.latency = int(rng.integers(1, 40))
+        bench.pace.pause = {name: [0.0, 0.5][int(rng.integers(2))] for name in PAUSES}
         commands = random_commands(rng, 12)
         write_indices(bench, commands)
-        old = bytes(bench.memory), bytes(bench.scratchpad)
+        old = bytes(bench.memory.content), bytes(bench.scratchpad)
         allowed = [set() for _ in old[0]]
         for command in commands:
             if command.engine == Engine.STORES:
@@ -246,9 +247,9 @@ async def stop_at_any_time(dut):
         dut.stop.value = 0
         assert not bench.errors
         await comes_to_rest(bench)
-        for address, (now, was) in enumerate(zip(bench.memory, old[0], strict=True)):
+        for address, (now, was) in enumerate(zip(bench.memory.content, old[0], strict=True)):
             assert now == was or now in allowed[address], f"memory byte {address:#x} is neither old nor new"
-    bench.pause = {}
+    bench.pace.pause = {}
     await still_works(bench, rng)
 
 
@@ -266,8 +267,8 @@ async def flush(dut):
     )
     bench.set_windows(read=READABLE, write=WRITABLE)
     for _ in range(12):
-        bench.latency = int(rng.integers(1, 40))
-        bench.pause = {name: [0.0, 0.5][int(rng.integers(2))] for name in PAUSES}
+        bench.memory.latency = int(rng.integers(1, 40))
+        bench.pace.pause = {name: [0.0, 0.5][int(rng.integers(2))] for name in PAUSES}
         commands = random_commands(rng, 12)
         write_indices(bench, commands)
         others = [command for command in commands if command.engine != Engine.WEIGHTS]
@@ -302,7 +303,7 @@ async def flush(dut):
             )
         await bench.until(lambda after=after: len(bench.weights) >= after.length)
         await ClockCycles(dut.clk, 20)
-        compare(bench, (expected[0], expected[1], after.move(bench.memory, bench.scratchpad)))
+        compare(bench, (expected[0], expected[1], after.move(bench.memory.content, bench.scratchpad)))
         for signals in bench.signals.values():
             signals.clear()
         bench.weights.clear()

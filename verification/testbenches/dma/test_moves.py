@@ -12,7 +12,8 @@ from tepin.isa import Engine
 from tepin_testbench import options
 from tepin_testbench.runner import parameters
 from tepin_testbench.stream import check_streams
-from verification.testbenches.dma.bench import MEMORY_BYTES, NAMES, SCRATCHPAD_BYTES, Bench
+from verification.testbenches.dma.axi_memory import MEMORY_BYTES
+from verification.testbenches.dma.bench import NAMES, SCRATCHPAD_BYTES, Bench
 from verification.testbenches.dma.configurations import USUAL_SHAPES, run
 from verification.testbenches.dma.model import Descriptor, nop, random_bytes, random_descriptor
 
@@ -34,7 +35,7 @@ def _moved(addresses, base):
 
 
 def fill(bench, rng):
-    bench.memory[:] = random_bytes(rng, MEMORY_BYTES)
+    bench.memory.content[:] = random_bytes(rng, MEMORY_BYTES)
     bench.scratchpad[:] = random_bytes(rng, SCRATCHPAD_BYTES)
 
 
@@ -80,7 +81,7 @@ async def finished(bench, commands):
 
 def expect(bench, commands):
     """Memory, scratchpad and weights after the commands, by the model."""
-    memory, scratchpad, weights = bytearray(bench.memory), bytearray(bench.scratchpad), bytearray()
+    memory, scratchpad, weights = bytearray(bench.memory.content), bytearray(bench.scratchpad), bytearray()
     for command in commands:
         weights += command.move(memory, scratchpad)
     return memory, scratchpad, weights
@@ -89,7 +90,7 @@ def expect(bench, commands):
 def compare(bench, expected):
     memory, scratchpad, weights = expected
     assert bench.scratchpad == scratchpad
-    assert bench.memory == memory
+    assert bench.memory.content == memory
     assert bench.weights == weights
 
 
@@ -105,8 +106,8 @@ async def random_descriptors(dut):
         bench.set_windows(read=_moved(READABLE, base), write=_moved(WRITABLE, base))
         fill(bench, rng)
         bench.weights.clear()
-        bench.latency = [1, 7, 30][round_number]
-        bench.pause = {
+        bench.memory.latency = [1, 7, 30][round_number]
+        bench.pace.pause = {
             name: [0.0, 0.2, 0.8][int(rng.integers(3))] if round_number else 0.0 for name in PAUSES
         }
         commands = random_commands(rng, 18)
@@ -126,7 +127,7 @@ async def random_descriptors(dut):
         await ClockCycles(dut.clk, 3)
         compare(bench, expected)
         assert all(getattr(dut, f"{name}__busy").value == 0 for name in NAMES.values())
-        assert bench.quiet()
+        assert bench.memory.quiet()
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
@@ -140,21 +141,21 @@ async def independent_memory_model(dut):
     check_streams(dut)
     logging.getLogger("cocotb.dma.m_axi").setLevel(logging.WARNING)
     ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
-    ram.write(0, bytes(bench.memory))
+    ram.write(0, bytes(bench.memory.content))
     for channel in (
         ram.read_if.ar_channel, ram.read_if.r_channel, ram.write_if.aw_channel, ram.write_if.w_channel,
         ram.write_if.b_channel,
     ):  # fmt: skip
         channel.set_pause_generator(iter(lambda: bool(rng.random() < 0.3), None))
-    bench.pause = dict.fromkeys(PAUSES, 0.3)
+    bench.pace.pause = dict.fromkeys(PAUSES, 0.3)
     commands = random_commands(rng, 9)
     write_indices(bench, commands)
     expected = expect(bench, commands)
-    bench.moved = dict.fromkeys(NAMES, 1 << 30)  # nobody counts here
+    bench.moved.update(dict.fromkeys(NAMES, 1 << 30))  # nobody counts here
     bench.send(*commands)
     await finished(bench, commands)
     await bench.until(lambda: len(bench.weights) == len(expected[2]))
-    bench.memory[:] = ram.read(0, MEMORY_BYTES)
+    bench.memory.content[:] = ram.read(0, MEMORY_BYTES)
     compare(bench, expected)
 
 
@@ -164,7 +165,7 @@ async def all_alignments(dut):
     rng = options.generator("alignments", parameters()["shape"])
     bench = Bench(dut)
     await bench.start()
-    bench.latency = 2
+    bench.memory.latency = 2
     beat, line = bench.beat, bench.line
     for engine in (Engine.LOADS, Engine.STORES):
         fill(bench, rng)
@@ -197,7 +198,7 @@ async def nothing_to_do(dut):
     bench = Bench(dut)
     await bench.start()
     fill(bench, rng)
-    bench.latency = 20
+    bench.memory.latency = 20
     word = parameters()["fifo_word_bytes"]
     for engine in NAMES:
         at = WRITABLE.start if engine == Engine.STORES else READABLE.start
@@ -225,7 +226,7 @@ async def semaphores(dut):
     bench = Bench(dut)
     await bench.start()
     fill(bench, rng)
-    bench.pause = {"r": 0.5, "write": 0.5, "wait": 0.5}
+    bench.pace.pause = {"r": 0.5, "write": 0.5, "wait": 0.5}
     commands = [
         Descriptor(engine=Engine.LOADS, memory=5, local=77, length=300, signal=3),
         Descriptor(engine=Engine.STORES, memory=WRITABLE.start + 11, local=77, length=300, wait=3, signal=4),

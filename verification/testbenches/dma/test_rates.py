@@ -8,7 +8,8 @@ from cocotb.triggers import ClockCycles
 from tepin.isa import Engine
 from tepin_testbench import options
 from tepin_testbench.runner import parameters
-from verification.testbenches.dma.bench import MEMORY_BYTES, Bench
+from verification.testbenches.dma.axi_memory import MEMORY_BYTES
+from verification.testbenches.dma.bench import Bench
 from verification.testbenches.dma.configurations import run
 from verification.testbenches.dma.model import Descriptor, random_bytes
 
@@ -29,8 +30,8 @@ def test_rates_of_32_kib(shape):
 async def prepared(dut, latency):
     bench = Bench(dut)
     await bench.start()
-    bench.memory[:] = random_bytes(options.generator("rates", parameters()["shape"]), MEMORY_BYTES)
-    bench.latency = latency
+    bench.memory.content[:] = random_bytes(options.generator("rates", parameters()["shape"]), MEMORY_BYTES)
+    bench.memory.latency = latency
     return bench
 
 
@@ -63,7 +64,7 @@ async def weights(dut, latency):
     bench = await prepared(dut, latency)
     beats = send(bench, Engine.WEIGHTS, 0)
     await bench.signalled(Engine.WEIGHTS, parameters()["commands"])
-    cycles = bench.last_beat - bench.first_beat + 1
+    cycles = bench.memory.last_beat - bench.memory.first_beat + 1
     report(dut, f"{beats} beats of weights, first to last beat", latency, cycles, beats)
     if covers(bench, latency, parameters()["weight_fifo_bytes"]):
         assert cycles == beats
@@ -77,7 +78,7 @@ async def loads(dut, latency, shift):
     beats = send(bench, Engine.LOADS, shift)
     count = parameters()["commands"]
     await bench.signalled(Engine.LOADS, count)
-    cycles = bench.signals[Engine.LOADS][-1][0] - bench.first_address
+    cycles = bench.signals[Engine.LOADS][-1][0] - bench.memory.first_address
     report(
         dut, f"{beats} beats of loads, {shift} bytes off, address to signal", latency, cycles, beats + latency
     )
@@ -93,7 +94,7 @@ async def stores(dut, latency, shift):
     beats = send(bench, Engine.STORES, shift)
     count = parameters()["commands"]
     await bench.signalled(Engine.STORES, count)
-    cycles = bench.last_answer - bench.first_address
+    cycles = bench.memory.last_answer - bench.memory.first_address
     report(
         dut,
         f"{beats} beats of stores, {shift} bytes off, address to answer",
@@ -114,23 +115,23 @@ async def small_runs(dut):
     limit = count * max(1, 8 // bench.beat)
     common = {"length": 8, "dimensions": 1, "count": count, "local_stride": 8, "signal": 1}
     for engine in (Engine.LOADS, Engine.STORES):
-        begin = bench.cycle
+        begin = bench.pace.cycle
         bench.send(Descriptor(engine=engine, memory=4, memory_stride=100, **common))
         await bench.signalled(engine, 1)
-        cycles = bench.cycle - begin
+        cycles = bench.pace.cycle - begin
         report(dut, f"{count} runs of 8 bytes, {engine.name.lower()}", 4, cycles, limit)
         assert cycles <= (3 if engine == Engine.STORES else 2) * limit
     bench.signals[Engine.LOADS].clear()
     for number in range(count):
         bench.scratchpad[4096 + 4 * number : 4100 + 4 * number] = (number * 7 % count).to_bytes(4, "little")
-    begin = bench.cycle
+    begin = bench.pace.cycle
     bench.send(
         Descriptor(
             engine=Engine.LOADS, memory=4, memory_stride=100, index=4096, indices=[1] * count, **common
         )
     )
     await bench.signalled(Engine.LOADS, 1)
-    cycles = bench.cycle - begin
+    cycles = bench.pace.cycle - begin
     report(dut, f"{count} indexed runs of 8 bytes, loads", 4, cycles, limit)
     assert cycles <= 2 * limit
 
@@ -142,10 +143,10 @@ async def loads_overtake_weights(dut):
     for part in range(4):
         bench.send(Descriptor(engine=Engine.WEIGHTS, memory=4096 * part, length=4096, signal=1))
     await ClockCycles(dut.clk, 100)
-    begin = bench.cycle
+    begin = bench.pace.cycle
     bench.send(Descriptor(engine=Engine.LOADS, memory=0x10000, length=64, signal=2))
     await bench.signalled(Engine.LOADS, 1)
-    cycles = bench.cycle - begin
+    cycles = bench.pace.cycle - begin
     report(dut, "64 bytes loaded in the middle of weights", 20, cycles, 20)
     in_flight = bench.outstanding * bench.burst_bytes // bench.beat
     assert cycles <= in_flight + 60
