@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs command lines as a user would, and checks how they fail."""
 
+import json
 from pathlib import Path
 
 from tepin_host import cli
 
-__all__ = ["assert_user_error", "outcome", "snapshot"]
+__all__ = ["assert_user_error", "outcome", "run_json", "snapshot"]
 
 
 def outcome(capsys, *argv):
@@ -14,6 +15,14 @@ def outcome(capsys, *argv):
     status = cli.main([str(argument) for argument in argv])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def run_json(capsys, tmp_path, *argv):
+    """(standard output, JSON) of a run on the functional simulator."""
+    path = tmp_path / "result.json"
+    status, out, err = outcome(capsys, "run", *argv, "--backend", "reference", "--json", path)
+    assert (status, err) == (0, "")
+    return out, json.loads(path.read_text())
 
 
 def snapshot(directory):

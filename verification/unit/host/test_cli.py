@@ -12,6 +12,7 @@ from tepin.config import PRESETS
 from tepin_host import cli
 from tepin_host.commands import Command
 from tepin_host.errors import UserError
+from verification.unit.host.commandline import outcome
 
 
 def add_arguments(parser):
@@ -58,12 +59,6 @@ def commands(monkeypatch, request):
 @pytest.fixture
 def installed():
     """Asks for the commands as installed."""
-
-
-def outcome(capsys, *argv):
-    status = cli.main(argv)
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_command_runs(capsys):
@@ -152,6 +147,11 @@ def test_version(capsys, commands):
     del commands[1]
     status, out, _ = outcome(capsys, "--version")
     assert status == 0 and out.startswith("tepin ") and out.strip()[-1].isdigit()
+
+
+def test_every_command_is_installed(installed):
+    commands = {entry.name for entry in cli.entry_points(group="tepin.commands")}
+    assert commands >= {"run", "compile", "disasm", "verilog", "bench", "configs", "estimate"}
 
 
 def test_configs(capsys, installed, tmp_path):

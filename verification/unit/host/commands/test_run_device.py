@@ -13,13 +13,17 @@ from tepin.io.protocol import Request
 from tepin_host.compiler import Request as Generation
 from tepin_host.compiler import compile_model
 from tepin_host.models import load_model
-from tepin_testbench.options import seed
-from tepin_testbench.random_model import random_model
 from verification.unit.host.commandline import assert_user_error, outcome
+from verification.unit.host.commands.letters import (
+    LETTERS,
+    PROMPT,
+    PROMPT_TOKENS,
+    talkative_model,
+    tokenizer,
+)
 from verification.unit.host.fake_device import CYCLES_PER_TOKEN, FakeChip, FakeDevice, Noise
 from verification.unit.host.generation import generate
-from verification.unit.host.test_models import legacy
-from verification.unit.host.test_run import LETTERS, PROMPT, PROMPT_TOKENS, tokenizer
+from verification.unit.host.model_files import legacy
 
 TINY = PRESETS["tiny"]
 TOKENS = 4
@@ -28,11 +32,8 @@ TOKENS = 4
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     directory = tmp_path_factory.mktemp("device")
-    model = random_model(seed(), n_layers=1, max_seq_len=20)
-    classifier = model.classifier.copy()
-    classifier[1:3] = classifier[4] / 2  # The most likely token never ends the text.
-    (directory / "model.bin").write_bytes(legacy(replace(model, classifier=classifier)))
-    (directory / "tok64.bin").write_bytes(tokenizer(LETTERS))
+    (directory / "model.bin").write_bytes(legacy(talkative_model()))
+    (directory / "tok64.bin").write_bytes(tokenizer())
     return directory
 
 

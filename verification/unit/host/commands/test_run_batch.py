@@ -8,12 +8,12 @@ import pytest
 from tepin_testbench.options import seed
 from tepin_testbench.random_model import random_model
 from verification.unit.host.commandline import assert_user_error, outcome
-from verification.unit.host.test_run import files, idle, inside, legacy  # noqa: F401 (fixtures)
+from verification.unit.host.model_files import legacy
 
 REFERENCE = ["run", "model.bin", "--config", "tiny", "--backend", "reference", "--tokens", "4"]
 
 
-def test_every_line_is_as_alone(inside, capsys, tmp_path):  # noqa: F811
+def test_every_line_is_as_alone(inside, capsys, tmp_path):
     prompts = ["a cab", "be", "dead beef"]
     (tmp_path / "prompts").write_text("a cab\n\nbe\r\n  \ndead beef\n")
     batch = ["--batch", tmp_path / "prompts", "--temperature", "0.7", "--seed", "5"]
@@ -33,7 +33,7 @@ def test_every_line_is_as_alone(inside, capsys, tmp_path):  # noqa: F811
     assert found["cycles"] is None and found["cycles_per_token"] is None
 
 
-def test_lines_on_a_pipeline(inside, capsys):  # noqa: F811
+def test_lines_on_a_pipeline(inside, capsys):
     """The same texts and logits as on one chip, and a single prompt likewise."""
     (inside / "two.bin").write_bytes(legacy(random_model(seed(), max_seq_len=20)))
     (inside / "prompts").write_text("a cab\nbe\ndead beef\n")
@@ -73,7 +73,7 @@ def test_lines_on_a_pipeline(inside, capsys):  # noqa: F811
         (["--tokens", "0"], "lines: line 1: the number of tokens must be at least 1"),
     ],
 )
-def test_wrong_options(options, message, inside, capsys, idle):  # noqa: F811
+def test_wrong_options(options, message, inside, capsys, idle):
     (inside / "lines").write_text("a\n")
     assert_user_error(capsys, inside, [*REFERENCE, "--batch", "lines", *options], message)
 
@@ -88,14 +88,14 @@ def test_wrong_options(options, message, inside, capsys, idle):  # noqa: F811
         ("long", "long: line 2: the prompt has "),
     ],
 )
-def test_wrong_files(name, message, inside, capsys, idle):  # noqa: F811
+def test_wrong_files(name, message, inside, capsys, idle):
     (inside / "blank").write_text("\n \n")
     (inside / "latin").write_bytes(b"\xe9\n")
     (inside / "long").write_text("a\n" + "a" * 40 + "\n")
     assert_user_error(capsys, inside, [*REFERENCE, "--batch", name], message)
 
 
-def test_wrong_without_batch(inside, capsys, idle):  # noqa: F811
+def test_wrong_without_batch(inside, capsys, idle):
     assert_user_error(capsys, inside, [*REFERENCE, "--rows", "2"], "--rows is for --batch")
     compiled = ["run", "compiled", "--batch", "lines", "--tokenizer", "tok64.bin"]
     (inside / "lines").write_text("a\n")
