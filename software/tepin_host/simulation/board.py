@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tepin_host.simulation.compile import Harness, compile_library
+from tepin_host.simulation.native import load, taken_words
 
 __all__ = ["SYSTEM", "BoardSimulator", "build_board_simulator"]
 
@@ -47,9 +48,8 @@ def build_board_simulator(text, *, models, parameters, progress=None):
 
 @functools.cache
 def _library(path):
-    library = ctypes.CDLL(str(path))
     word, long, handle = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
-    for name, result, arguments in (
+    functions = (
         ("create", handle, [long, long]),
         ("destroy", None, [handle]),
         ("memory", handle, [handle]),
@@ -65,10 +65,8 @@ def _library(path):
         ("framing_errors", long, [handle]),
         ("observed", long, [handle, ctypes.POINTER(ctypes.POINTER(word))]),
         ("forget", None, [handle]),
-    ):
-        function = getattr(library, f"tepin_board_{name}")
-        function.restype, function.argtypes = result, arguments
-    return library
+    )
+    return load(path, "tepin_board_", functions)
 
 
 class BoardSimulator:
@@ -149,11 +147,8 @@ class BoardSimulator:
 
     def observed(self):
         """Words that left through the chip's probe port since the last call, uint32."""
-        place = ctypes.POINTER(ctypes.c_uint32)()
-        count = self._library.tepin_board_observed(self._handle, ctypes.byref(place))
-        result = np.ctypeslib.as_array(place, (count,)).copy() if count else np.zeros(0, np.uint32)
-        self._library.tepin_board_forget(self._handle)
-        return result
+        library = self._library
+        return taken_words(library.tepin_board_observed, library.tepin_board_forget, self._handle)
 
     def hold_low(self, *, data=0, address=0):
         """From now on these bits of the memory's data, on their way to the system, and of its address are zero."""

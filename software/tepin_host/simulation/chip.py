@@ -8,6 +8,7 @@ import numpy as np
 
 from tepin_host.errors import UserError
 from tepin_host.simulation.build import build_simulator
+from tepin_host.simulation.native import load, taken_words
 from tepin_host.simulation.trace import Trace
 
 __all__ = ["ChipSimulator", "join", "wire"]
@@ -15,9 +16,8 @@ __all__ = ["ChipSimulator", "join", "wire"]
 
 @functools.cache
 def _library(path):
-    library = ctypes.CDLL(str(path))
     word, long, handle = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
-    for name, result, arguments in (
+    functions = (
         ("create", handle, [ctypes.c_void_p, long, long]),
         ("destroy", None, [handle]),
         ("write", ctypes.c_int, [handle, word, word]),
@@ -34,18 +34,15 @@ def _library(path):
         ("cut", None, [handle, word]),
         ("wire", None, [handle, word, handle, word, ctypes.c_double, long]),
         ("link_status", None, [handle, word, ctypes.POINTER(long)]),
-        # Only of some builds:
+    )
+    of_some_builds = (
         ("sdram_memory", handle, [handle]),
         ("sdram_start", ctypes.c_int, [handle, long]),
         ("sdram_refreshes", long, [handle]),
         ("sdram_violations", word, [handle]),
         ("trace", None, [handle, ctypes.POINTER(handle), ctypes.POINTER(long), ctypes.POINTER(long)]),
-    ):
-        if not hasattr(library, f"tepin_{name}"):
-            continue
-        function = getattr(library, f"tepin_{name}")
-        function.restype, function.argtypes = result, arguments
-    return library
+    )
+    return load(path, "tepin_", functions, optional=of_some_builds)
 
 
 class ChipSimulator:
@@ -149,11 +146,7 @@ class ChipSimulator:
 
     def observed(self):
         """Words that left through the probe port since the last call, uint32."""
-        words = ctypes.POINTER(ctypes.c_uint32)()
-        count = self._library.tepin_observed(self._handle, ctypes.byref(words))
-        result = np.ctypeslib.as_array(words, (count,)).copy() if count else np.zeros(0, np.uint32)
-        self._library.tepin_forget(self._handle)
-        return result
+        return taken_words(self._library.tepin_observed, self._library.tepin_forget, self._handle)
 
     def reset(self):
         """Reset the chip and the memory's port, whatever is under way; the memory keeps what it holds."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tepin.link.serial_link import SerialLink
 from tepin_host.simulation.build import cached_verilog
 from tepin_host.simulation.compile import Harness, compile_library
+from tepin_host.simulation.native import load
 
 __all__ = ["ERRORS", "PAYLOADS", "LinkSimulator", "build_link_simulator"]
 
@@ -117,9 +118,8 @@ def build_link_simulator(*, lanes=8, progress=None, text=None, **settings):
 
 @functools.cache
 def _library(path):
-    library = ctypes.CDLL(str(path))
     word, long, handle, pointer = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p, ctypes.POINTER
-    for name, result, arguments in (
+    functions = (
         ("create", handle, [word, long]),
         ("destroy", None, [handle]),
         ("line", None, [handle, word, pointer(_Line)]),
@@ -129,10 +129,8 @@ def _library(path):
         ("wait", None, [handle, long]),
         ("result", None, [handle, word, pointer(_Direction)]),
         ("side", None, [handle, word, pointer(_Side)]),
-    ):
-        function = getattr(library, f"tepin_link_{name}")
-        function.restype, function.argtypes = result, arguments
-    return library
+    )
+    return load(path, "tepin_link_", functions)
 
 
 class LinkSimulator:

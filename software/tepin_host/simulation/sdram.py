@@ -3,10 +3,7 @@
 
 from pathlib import Path
 
-from amaranth.hdl import Module
-from amaranth.lib.wiring import Component, Out, connect, flipped
-
-from tepin.memory.sdram import SdramController
+from tepin.memory.sdram_axi import AXI4Sdram
 from tepin.memory.sdram_parts import PARTS
 from tepin_host.errors import UserError
 from tepin_host.simulation.build import cached_verilog
@@ -17,23 +14,6 @@ WRAPPER = Path(__file__).with_name("sdram_memory.sv")
 """The module `sdram_memory`: controller and part as an AXI4 slave."""
 
 _MODULE = "sdram_controller"
-
-
-class _Controller(Component):
-    """An `SdramController` whose bus has the names of an AXI slave in Verilog."""
-
-    def __init__(self, controller):
-        self._controller = controller
-        members = controller.signature.members
-        super().__init__({"s_axi": members["axi"], "pins": members["pins"], "ready": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.controller = controller = self._controller
-        connect(m, flipped(self.s_axi), controller.axi)
-        connect(m, controller.pins, flipped(self.pins))
-        m.d.comb += self.ready.eq(controller.ready)
-        return m
 
 
 class SdramMemory:
@@ -102,7 +82,7 @@ class SdramMemory:
     def verilog(self, progress=None):
         """The controller, from the cache if nothing has changed."""
         description = [self.name, self.clock_hz]
-        make = lambda: _Controller(SdramController(part=self.part, clock_hz=self.clock_hz))  # noqa: E731
+        make = lambda: AXI4Sdram(part=self.part, clock_hz=self.clock_hz)  # noqa: E731
         return cached_verilog(_MODULE, description, make, progress=progress)
 
     def refreshes_due(self, cycles):

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 from tepin_host.simulation.compile import Harness, compile_library
+from tepin_host.simulation.native import load
 from tepin_host.simulation.sdram import WRAPPER
 
 __all__ = ["SdramTraffic", "build_sdram_traffic"]
@@ -34,17 +35,14 @@ def build_sdram_traffic(memory, *, progress=None):
 
 @functools.cache
 def _library(path):
-    library = ctypes.CDLL(str(path))
     word, long, handle, result = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p, ctypes.POINTER(_Result)
-    for name, kind, arguments in (
+    functions = (
         ("create", handle, [long, word]),
         ("destroy", None, [handle]),
         ("run", None, [handle, long, word, word, word, result]),
         ("finish", None, [handle, result]),
-    ):
-        function = getattr(library, f"tepin_traffic_{name}")
-        function.restype, function.argtypes = kind, arguments
-    return library
+    )
+    return load(path, "tepin_traffic_", functions)
 
 
 class SdramTraffic:
