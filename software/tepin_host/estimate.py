@@ -42,7 +42,15 @@ from tepin_reference.weights import GROUP, stream_bytes
 __all__ = ["Estimate", "estimate"]
 
 _SCALAR = defaultdict(
-    lambda: 3, {ScalarOp.MUL: 7, ScalarOp.LOAD: ReadPort.LATENCY + 3, ScalarOp.STORE: 4, ScalarOp.WAIT: 4}
+    lambda: 3,
+    {
+        ScalarOp.SHL: 4,
+        ScalarOp.SHR: 4,
+        ScalarOp.MUL: 7,
+        ScalarOp.LOAD: ReadPort.LATENCY + 3,
+        ScalarOp.STORE: 4,
+        ScalarOp.WAIT: 4,
+    },
 )
 _JUMPS = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.DBNZ, ScalarOp.JUMP)
 _TAKEN = 2  # more for a jump that is taken

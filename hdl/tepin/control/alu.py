@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic of the sequencer: what a scalar instruction computes, and the multiplier that takes longer."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from tepin.float.multiplier import IntegerMultiplier
 from tepin.isa import ScalarOp
 
-__all__ = ["Alu", "AluSelect", "Multiplier"]
+__all__ = ["Alu", "AluSelect", "Comparison", "Multiplier"]
 
 
 class AluSelect(data.Struct):
@@ -40,20 +40,39 @@ class AluSelect(data.Struct):
         )
 
 
+class Comparison(data.Struct):
+    """How `rd` compares, for branches."""
+
+    equal: 1  # to rs
+    less: 1  # than rs, signed
+    one: 1
+
+    def taken(self, select):
+        """Whether the instruction of that `AluSelect` is a jump, or a branch whose condition holds."""
+        return (
+            select.JUMP
+            | (select.BEQ & self.equal)
+            | (select.BNE & ~self.equal)
+            | (select.BLT & self.less)
+            | (select.BGE & ~self.less)
+            | (select.DBNZ & ~self.one)
+        )
+
+
 class Alu(Component):
-    """Result and branch condition of every scalar instruction but MUL. Combinational.
+    """Result of every scalar instruction but MUL, and what its branch depends on. Combinational.
 
     `o` is the new `rd` of the arithmetic instructions and of DBNZ, the address of LOAD and STORE and the info of FAIL.
-    For all others it means nothing.
+    For all others it means nothing. A shift takes two steps, in any order: `o` is `rs` shifted by `b` modulo 8, and `shifted`
+    is `rs` shifted by the rest.
 
     Members
     -------
     select : In(AluSelect)
     rd, rs, b : In(32)
         Values of the registers, and of operand b.
-    o : Out(32)
-    taken : Out(1)
-        The instruction is a jump, or a branch whose condition holds.
+    o, shifted : Out(32)
+    comparison : Out(Comparison)
     """
 
     def __init__(self):
@@ -64,7 +83,8 @@ class Alu(Component):
                 "rs": In(32),
                 "b": In(32),
                 "o": Out(32),
-                "taken": Out(1),
+                "shifted": Out(32),
+                "comparison": Out(Comparison),
             }
         )
 
@@ -83,25 +103,20 @@ class Alu(Component):
             take_b.eq(Mux(less, select.MAX, select.MIN)),
             self.o.eq(Mux(take_rs, self.rs, 0) | Mux(take_b, self.b, 0) | other),
         ]
-        less_rd = self.rd.as_signed() < self.rs.as_signed()
-        equal = self.rd == self.rs
+        few, many = self.b[:3], Cat(Const(0, 3), self.b[3:5])
         m.d.comb += [
+            self.shifted.eq(Mux(select.SHL, self.rs << many, self.rs >> many)),
+            self.comparison.equal.eq(self.rd == self.rs),
+            self.comparison.less.eq(self.rd.as_signed() < self.rs.as_signed()),
+            self.comparison.one.eq(self.rd == 1),
             other.eq(
                 Mux(select.ADD, self.rs + Mux(select.SUB, ~self.b, self.b) + select.SUB, 0)[:32]
-                | Mux(select.SHL, self.rs << self.b[:5], 0)[:32]
-                | Mux(select.SHR, self.rs >> self.b[:5], 0)
+                | Mux(select.SHL, self.rs << few, 0)[:32]
+                | Mux(select.SHR, self.rs >> few, 0)
                 | Mux(select.AND, self.rs & self.b, 0)
                 | Mux(select.OR, self.rs | self.b, 0)
                 | Mux(select.XOR, self.rs ^ self.b, 0)
                 | Mux(select.DBNZ, decremented, 0)
-            ),
-            self.taken.eq(
-                select.JUMP
-                | (select.BEQ & equal)
-                | (select.BNE & ~equal)
-                | (select.BLT & less_rd)
-                | (select.BGE & ~less_rd)
-                | (select.DBNZ & (decremented != 0))
             ),
         ]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from tepin.control.alu import Alu, AluSelect, Multiplier
+from tepin.control.alu import Alu, AluSelect, Comparison, Multiplier
 from tepin.control.engine import EngineError
 from tepin.control.fetch import ProgramWord
 from tepin.control.queue import QueueWord
@@ -35,8 +35,8 @@ _BRANCHES = (ScalarOp.BEQ, ScalarOp.BNE, ScalarOp.BLT, ScalarOp.BGE, ScalarOp.JU
 class Sequencer(Component):
     """Executes a program: in order, one instruction at a time.
 
-    Cycles per instruction, when nothing has to wait: engine commands one per word; arithmetic 3, MUL 7, jumps and branches
-    3 if not taken and 5 if taken, LOAD 8, STORE 4, all others 3; and 1 more for the immediate. The first instruction
+    Cycles per instruction, when nothing has to wait: engine commands one per word; shifts 4, MUL 7, jumps and branches
+    3 if not taken and 5 if taken, LOAD 9, STORE 4, all others 3; and 1 more for the immediate. The first instruction
     begins 17 cycles after `start`, since the registers are set to zero before. Words of commands, and errors, leave a
     cycle late, out of a register.
 
@@ -133,8 +133,9 @@ class Sequencer(Component):
         instruction = ScalarWord(instruction_word)
         select = Signal(AluSelect)
         rd, rs, b = Signal(32), Signal(32), Signal(32)
-        # What the ALU gave in the last cycle, whether that is a result, and whether to jump.
-        result, writes_back, taken = Signal(32), Signal(), Signal()
+        # What the ALU gave in the last cycle, and whether that is a result; whether to jump.
+        result, comparison, writes_back = Signal(32), Signal(Comparison), Signal()
+        taken = Signal()
         loading, storing = Signal(), Signal()  # an access waits for the scratchpad
         remaining = Signal(range(SLOT_COUNT + 1))
         engine = Signal(4)  # of the command that is being issued, counted from 0
@@ -162,8 +163,9 @@ class Sequencer(Component):
         m.d.sync += [
             result.eq(alu.o),
             writes_back.eq(instruction.op.as_value().matches(*(op.value for op in _WITH_RESULT))),
-            taken.eq(alu.taken & ~register_zero),
+            comparison.eq(alu.comparison),
         ]
+        m.d.comb += taken.eq(comparison.taken(select) & ~register_zero)
         result_valid = Signal()
         clear = Signal()
         m.d.comb += write_d.en.eq((result_valid & (instruction.rd != 0)) | clear)
@@ -305,12 +307,18 @@ class Sequencer(Component):
                     with m.Case(ScalarOp.MUL):
                         m.d.comb += multiplier.start.eq(1)
                         m.next = "MULTIPLY"
+                    with m.Case(ScalarOp.SHL, ScalarOp.SHR):
+                        m.d.sync += rs.eq(alu.shifted)
+                        m.next = "SHIFT"
                     with m.Case(ScalarOp.LOAD):
                         m.d.sync += loading.eq(aligned)
                         m.next = "ACCESS"
                     with m.Case(ScalarOp.STORE):
                         m.d.sync += storing.eq(aligned)
                         m.next = "ACCESS"
+
+            with m.State("SHIFT"):
+                m.next = "COMMIT"
 
             with m.State("COMMIT"):
                 m.next = "HEADER"

@@ -75,8 +75,10 @@ class FloatAdd(wiring.Component):
             a_sign=a.sign,
             b_sign=b.sign,
             subtract=opposite,
-            nan=a.nan | b.nan | (a.infinity & b.infinity & opposite),
-            infinity=a.infinity | b.infinity,
+            a_nan=a.nan,
+            b_nan=b.nan,
+            a_infinity=a.infinity,
+            b_infinity=b.infinity,
         )
 
         # 2, 3: Swap, so that `large` has the larger magnitude, and move the other one to its place.
@@ -95,8 +97,8 @@ class FloatAdd(wiring.Component):
             distance=Mux(beyond, 0, distance),
             sign=Mux(swap, ordered.b_sign, ordered.a_sign),
             subtract=ordered.subtract,
-            nan=ordered.nan,
-            infinity=ordered.infinity,
+            nan=ordered.a_nan | ordered.b_nan | (ordered.a_infinity & ordered.b_infinity & ordered.subtract),
+            infinity=ordered.a_infinity | ordered.b_infinity,
         )
         aligned = stage(
             m,

@@ -1,27 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparison of float32 numbers, and rounding down to an integer."""
 
-from amaranth.hdl import Cat, Const, Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from tepin.float.format import FLOAT32
 from tepin.float.pipeline import deliver, stage, wire
 
-__all__ = ["CompareOperation", "FloatCompare", "FloatFloor", "sort_key"]
+__all__ = ["CompareOperation", "FloatCompare", "FloatFloor"]
 
 _ONE = 0x3F80_0000
-
-
-def sort_key(m, name, value):
-    """Return a signed 32-bit key of the float32 encoding `value` that sorts as the values do.
-
-    -0 and subnormals have the key of +0; NaN has 0x7FC00000, which is above that of infinity. Combinational.
-    """
-    x = FLOAT32.decode(value)
-    ordered = Cat(Mux(x.sign, ~x.magnitude, x.magnitude), x.sign)
-    usual = Mux(x.zero, 0, ordered)
-    return wire(m, name, Mux(x.nan, Const(FLOAT32.nan, 32), usual)[:32].as_signed())
 
 
 class CompareOperation(enum.Enum, shape=3):
@@ -44,13 +33,12 @@ class FloatCompare(wiring.Component):
     -------
     i : In(StructLayout)
         `a` and `b`, encodings, and `operation`.
-    o : Out(StructLayout)
-        `result`, an encoding; `a_less` and `equal`, the order of the keys (see :func:`sort_key`) whatever the operation,
-        for a search of the largest element. `latency` cycles later.
+    o : Out(32)
+        Encoding of the result, `latency` cycles later.
     """
 
     i: In(data.StructLayout({"a": 32, "b": 32, "operation": CompareOperation}))
-    o: Out(data.StructLayout({"result": 32, "a_less": 1, "equal": 1}))
+    o: Out(32)
 
     @property
     def latency(self):
@@ -60,46 +48,48 @@ class FloatCompare(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # 1: Keys.
+        # 1: Keys, integers that sort as the numbers do, but for zeros and NaN. Whether an operand is one of these is known
+        # later than its key, and goes along.
         a, b = FLOAT32.decode(self.i.a), FLOAT32.decode(self.i.b)
         keys = stage(
             m,
             "keys",
-            a=sort_key(m, "key_a", self.i.a),
-            b=sort_key(m, "key_b", self.i.b),
+            a=Cat(Mux(a.sign, ~a.magnitude, a.magnitude), a.sign).as_signed(),
+            b=Cat(Mux(b.sign, ~b.magnitude, b.magnitude), b.sign).as_signed(),
+            a_zero=a.zero,
+            b_zero=b.zero,
             nan=a.nan | b.nan,
             operation=self.i.operation,
         )
 
-        # 2: Order.
-        a_less = wire(m, "a_less", keys.a < keys.b)
-        equal = wire(m, "equal", keys.a == keys.b)
+        # 2: Order. All zeros have the key 0; of a NaN the key does not matter.
+        key_a = wire(m, "key_a", Mux(keys.a_zero, 0, keys.a))
+        key_b = wire(m, "key_b", Mux(keys.b_zero, 0, keys.b))
+        a_less = wire(m, "a_less", key_a < key_b)
         minimum = wire(m, "minimum", keys.operation == CompareOperation.MIN.value)
         ordered = stage(
             m,
             "ordered",
-            key=Mux(a_less ^ minimum, keys.b, keys.a),
+            key=Mux(a_less ^ minimum, key_b, key_a),
             nan=keys.nan,
             a_less=a_less,
-            equal=equal,
+            equal=key_a == key_b,
             operation=keys.operation,
         )
 
         # 3: Selection; a key turned back into a number.
         key = ordered.key
         number = Mux(ordered.nan, FLOAT32.nan, Cat(Mux(key[-1], ~key[:-1], key[:-1]), key[-1]))
+        true = Signal()
         with m.Switch(ordered.operation):
             with m.Case(CompareOperation.LT):
-                truth = ordered.a_less
-                m.d.sync += self.o.result.eq(Mux(truth & ~ordered.nan, _ONE, 0))
+                m.d.comb += true.eq(ordered.a_less & ~ordered.nan)
             with m.Case(CompareOperation.LE):
-                truth = ordered.a_less | ordered.equal
-                m.d.sync += self.o.result.eq(Mux(truth & ~ordered.nan, _ONE, 0))
+                m.d.comb += true.eq((ordered.a_less | ordered.equal) & ~ordered.nan)
             with m.Case(CompareOperation.EQ):
-                m.d.sync += self.o.result.eq(Mux(ordered.equal & ~ordered.nan, _ONE, 0))
-            with m.Default():
-                m.d.sync += self.o.result.eq(number)
-        m.d.sync += [self.o.a_less.eq(ordered.a_less), self.o.equal.eq(ordered.equal)]
+                m.d.comb += true.eq(ordered.equal & ~ordered.nan)
+        selects = ordered.operation.matches(CompareOperation.MAX, CompareOperation.MIN)
+        deliver(m, self.o, Mux(selects, number, Mux(true, _ONE, 0)))
         return m
 
 

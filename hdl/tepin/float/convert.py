@@ -144,7 +144,7 @@ class FloatToInt(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # The significand starts above bit 31 of the integer and two rounding bits; what shifts it into place is 31 less
-        # its exponent. Nothing is left of it after 34 places.
+        # its exponent. Nothing is left of it after 34 places, and of a zero's nothing either, whose exponent is the lowest.
         x = FLOAT32.decode(self.i.x)
         top = FLOAT32.bias + 31
         steps = split(shift_steps(34), 2)
@@ -153,9 +153,9 @@ class FloatToInt(wiring.Component):
         decoded = stage(
             m,
             "decoded",
-            value=Cat(Const(0, 10), Mux(x.zero | x.nan, 0, x.significand)),
+            value=Cat(Const(0, 10), x.significand),
             distance=Mux(x.exponent < top - 34, 34, top - x.exponent)[:6],
-            huge=(x.exponent > top) & ~x.nan,
+            huge=x.exponent > top,
         )
 
         # 2, 3: Shift.
@@ -177,10 +177,11 @@ class FloatToInt(wiring.Component):
         increment = fine.value[1] & (fine.value[0] | fine.value[2])
         rounded = stage(m, "rounded", magnitude=fine.value[2:] + increment, huge=fine.huge)
 
-        # 5: Compare with the limit, which for the negative side of INT32 is one more.
-        beside = delay(m, 4, "beside", sign=x.sign, format=self.i.format)
+        # 5: Compare with the limit, which for the negative side of INT32 is one more, and 0 for a NaN.
+        beside = delay(m, 4, "beside", sign=x.sign, nan=x.nan, format=self.i.format)
         limits = Array(Const(max(format.limits), 32) for format in IntFormat)
-        limit = wire(m, "limit", limits[beside.format] + (beside.sign & (beside.format == IntFormat.INT32)))
+        usual = limits[beside.format] + (beside.sign & (beside.format == IntFormat.INT32))
+        limit = wire(m, "limit", Mux(beside.nan, 0, usual)[:32])
         limited = stage(
             m,
             "limited",
@@ -217,7 +218,8 @@ class FloatToFixed40(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # With the largest valid exponent, 1, the significand starts at the top of the result.
+        # With the largest valid exponent, 1, the significand starts at the top of the result. Nothing is left of it after
+        # 42 places, and so of a zero's, whose exponent is the lowest.
         x = FLOAT32.decode(self.i)
         top = FLOAT32.bias + 1
         steps = split(shift_steps(42), 2)
@@ -225,7 +227,7 @@ class FloatToFixed40(wiring.Component):
         decoded = stage(
             m,
             "decoded",
-            value=Cat(Const(0, 18), Mux(x.zero, 0, x.significand)),
+            value=Cat(Const(0, 18), x.significand),
             distance=Mux(x.exponent < top - 42, 42, top - x.exponent)[:6],
             invalid=(x.exponent > top) | (x.sign & ~x.zero),
         )

@@ -125,7 +125,9 @@ class VectorEngine(wiring.Component):
         pc, signal, function = Signal(15), Signal(4), Signal(Function)
         reduction = Signal(Reduction)
         writes, slow, twice = Signal(), Signal(), Signal()
-        control = Signal(LaneControl)
+        # What the lanes go by is a register of their own, a cycle behind: the first operands come many cycles after `commit`.
+        control, lane_control = Signal(LaneControl), Signal(LaneControl)
+        m.d.sync += lane_control.eq(control)
         decoded_control = Signal(LaneControl)
         latency = Signal(range(timing.longest + 1))
         LaneControl.decode(m, decoded_control, flags)
@@ -240,7 +242,7 @@ class VectorEngine(wiring.Component):
             lane_index = Signal(32, name=f"index_{number}", reset_less=True)
             m.d.sync += lane_index.eq(index | Mux(slow, 0, number))
             m.d.comb += [
-                lane.control.eq(control),
+                lane.control.eq(lane_control),
                 lane.a.eq(readers["a"].o[number]),
                 lane.b.eq(Mux(twice, readers["a"].o[number], readers["b"].o[number])),
                 lane.c.eq(readers["c"].o[number]),

@@ -270,7 +270,7 @@ class Lane(wiring.Component):
             with m.Case(Source.FLOOR):
                 m.d.sync += o.eq(floor.o)
             with m.Case(Source.COMPARE):
-                m.d.sync += o.eq(compare.o.result)
+                m.d.sync += o.eq(compare.o)
             with m.Case(Source.PRODUCT):
                 m.d.sync += o.eq(multiply.o)
             with m.Case(Source.SUM):

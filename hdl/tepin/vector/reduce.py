@@ -62,7 +62,7 @@ class MaximumReducer(wiring.Component):
         level = []
         for lane in range(lanes):
             x = self.i[lane]
-            negative = x[31] & ~self.absolute & x[:31].any()
+            negative = x[31] & ~self.absolute & ~FLOAT32.decode(x).zero
             key = Signal(32, name=f"key_{lane}", reset_less=True)
             number = Signal(lane_bits, name=f"lane_{lane}", init=lane)
             with m.If(self.i_valid):

@@ -112,7 +112,7 @@ class _PartialSums(wiring.Component):
         m.submodules.memory = memory = Memory(shape=32, depth=self._depth, init=[])
         write_port = memory.write_port()
         own, other = memory.read_port(domain="comb"), memory.read_port(domain="comb")
-        written = Signal(self._depth)  # Others are +0.
+        written = Signal(self._depth, reset_less=True)  # Others are +0. `clear` is high after a reset.
         m.d.comb += [
             own.addr.eq(asked.slot),
             other.addr.eq(asked.other_slot),
@@ -187,7 +187,7 @@ class SumReducer(wiring.Component):
 
         additions, waits = _levels(lanes)
         level = Signal(range(len(additions)))
-        clear = Signal()
+        clear = Signal(init=1)
         m.d.sync += clear.eq(self.clear | self.o_valid)
         half = Array(additions)[level]
         position = Signal(range(depth))

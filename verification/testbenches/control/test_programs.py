@@ -244,6 +244,7 @@ async def cycles_per_instruction(dut):
     for instruction, expected in (
         (ScalarInstruction(ScalarOp.ADD, rd=1, rs=2, rt=3), 3),
         (ScalarInstruction(ScalarOp.ADD, rd=1, immediate=3), 4),
+        (ScalarInstruction(ScalarOp.SHR, rd=1, rs=2, rt=3), 4),
         (ScalarInstruction(ScalarOp.MUL, rd=1, rs=2, rt=3), 7),
         (ScalarInstruction(ScalarOp.BNE, rd=1, rs=1, immediate=3), 4),
         (ScalarInstruction(ScalarOp.LOAD, rd=1, rt=0), 9),

@@ -64,7 +64,7 @@ class FloatUnits(Component):
             units["to_int"].i.format.eq(i.format),
         ]
         for name, unit in units.items():
-            result = unit.o.result if name == "compared" else unit.o
+            result = unit.o
             for cycle in range(unit.latency, self.latency):
                 later = Signal(32, name=f"{name}_{cycle}", reset_less=True)
                 m.d.sync += later.eq(result)

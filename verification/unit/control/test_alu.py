@@ -63,10 +63,13 @@ def test_every_instruction(op, rng):
             ctx.set(dut.rd, rd)
             ctx.set(dut.rs, rs)
             ctx.set(dut.b, b)
+            if op in (ScalarOp.SHL, ScalarOp.SHR):
+                ctx.set(dut.rs, ctx.get(dut.shifted))
             if op in RESULTS:
                 assert ctx.get(dut.o) == RESULTS[op](rd, rs, b) & MASK, (rd, rs, b)
+            ctx.set(dut.rs, rs)
             condition = CONDITIONS.get(op, lambda rd, rs: False)
-            assert ctx.get(dut.taken) == condition(rd, rs), (rd, rs, b)
+            assert ctx.get(dut.comparison.taken(dut.select)) == condition(rd, rs), (rd, rs, b)
 
     simulator = Simulator(dut)
     simulator.add_testbench(testbench)
