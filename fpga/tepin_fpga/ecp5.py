@@ -18,19 +18,25 @@ class Device:
         Argument of nextpnr-ecp5.
     luts, dsps, block_rams : int
         LUT4, 18 x 18 multipliers, memories of 18 kbit.
+    multiplier_rows, multiplier_groups : tuple of int
+        Rows of the device that have multipliers; columns in which groups of four of them begin. From Project Trellis.
     """
 
     option: str
     luts: int
     dsps: int
     block_rams: int
+    multiplier_rows: tuple
+    multiplier_groups: tuple
 
 
 DEVICES = {
-    "LFE5U-12F": Device("--12k", 24288, 28, 56),
-    "LFE5U-25F": Device("--25k", 24288, 28, 56),
-    "LFE5U-45F": Device("--45k", 43848, 72, 108),
-    "LFE5U-85F": Device("--85k", 83640, 156, 208),
+    "LFE5U-12F": Device("--12k", 24288, 28, 56, (13,), (4, 13, 22, 33, 42, 51, 60)),
+    "LFE5U-25F": Device("--25k", 24288, 28, 56, (13,), (4, 13, 22, 33, 42, 51, 60)),
+    "LFE5U-45F": Device("--45k", 43848, 72, 108, (22, 46), (4, 13, 22, 31, 42, 51, 60, 69, 78)),
+    "LFE5U-85F": Device(
+        "--85k", 83640, 156, 208, (10, 34, 58), (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114)
+    ),
 }
 """What the place-and-route tool offers; a 12F is a 25F to it."""
 

@@ -10,6 +10,7 @@ import time
 from tepin_fpga.ecp5 import DEVICES
 from tepin_fpga.global_nets import promote_resets
 from tepin_fpga.iocells import register_pins
+from tepin_fpga.multipliers import place_multipliers
 from tepin_fpga.report import check_fits
 from tepin_fpga.tools import ECPPACK, NEXTPNR_ECP5, YOSYS, run_tool
 
@@ -99,6 +100,7 @@ def synthesise(directory, files, *, top, device, register=(), say=None):
     netlist = json.loads((directory / "design.json").read_text())
     register_pins(netlist["modules"][top], register)
     promote_resets(netlist["modules"][top])
+    place_multipliers(netlist["modules"][top], DEVICES[device])
     (directory / "design.json").write_text(json.dumps(netlist))
     return cells
 

@@ -118,12 +118,10 @@ class CommandReader(wiring.Component):
         # Without a reset, since every header clears them.
         slots = {name: Signal(32, name=f"slot_{name}", reset_less=True) for name in names}
 
-        # Fields still to come, one bit each; a word goes to the lowest of them.
-        pending = Signal(len(names))
-        lowest = Signal(len(names))
-        remaining = Signal(len(names))
+        # Fields still to come, one bit each: the one that the next word goes to, and all after it.
+        lowest, pending = Signal(len(names)), Signal(len(names))
         expected, unchecked = Signal(range(len(names) + 2)), Signal()
-        m.d.comb += [lowest.eq(pending & -pending), remaining.eq(pending & ~lowest)]
+        proceed = [lowest.eq(pending & -pending), pending.eq(pending & (pending - 1))]
 
         m.d.comb += [
             self.wait.payload.eq(header.wait),
@@ -159,7 +157,7 @@ class CommandReader(wiring.Component):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += expected.eq(1 + sum(pending[index] for index in range(len(names))))
-                m.d.sync += unchecked.eq(1)
+                m.d.sync += [unchecked.eq(1), *proceed]
                 m.next = "FIELDS"
                 if all(field.present is not always for field in self._command.fields):
                     with m.If(pending == 0):
@@ -175,8 +173,8 @@ class CommandReader(wiring.Component):
                     for index, slot in enumerate(slots.values()):
                         with m.If(lowest[index]):
                             m.d.sync += slot.eq(self.words.payload)
-                    m.d.sync += pending.eq(remaining)
-                    with m.If(remaining == 0):
+                    m.d.sync += proceed
+                    with m.If(pending == 0):
                         m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.wait.valid.eq(header.wait != 0)

@@ -212,8 +212,8 @@ class RunGenerator(wiring.Component):
         with m.Else():
             m.d.comb += [
                 self.o.valid.eq(walk.o.valid & (~flags.indexed | offsets.o.valid)),
-                walk.o.ready.eq(self.o.valid & self.o.ready),
-                offsets.o.ready.eq(flags.indexed & self.o.valid & self.o.ready),
+                walk.o.ready.eq(self.o.ready & (~flags.indexed | offsets.o.valid)),
+                offsets.o.ready.eq(self.o.ready & flags.indexed & walk.o.valid),
             ]
             with m.If(flags.indexed & offsets.o.payload.fault):
                 m.d.comb += [run.code.eq(ErrorCode.SCRATCHPAD), run.memory.eq(offsets.o.payload.offset)]

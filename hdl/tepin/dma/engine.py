@@ -209,11 +209,15 @@ class DmaEngine(wiring.Component):
             m.d.sync += halt.eq(1)
         # What was issued in the cycle in which `halt` rose counts as being in flight two cycles later.
         halted = Signal(2)
-        flush = Signal()
-        m.d.sync += [halted.eq(Cat(halt, halted)), flush.eq(self.flush)]
+        flush, flushed = Signal(), Signal()
+        m.d.sync += [
+            halted.eq(Cat(halt, halted)),
+            flush.eq(self.flush),
+            flushed.eq(weights.flush_done & self.flush),
+        ]
         m.d.comb += [
             weights.flush.eq(flush),
-            self.flush_done.eq(weights.flush_done & self.flush),
+            self.flush_done.eq(flushed & self.flush),
             weights.halt.eq(halt),
             loads.halt.eq(halt),
             stores.halt.eq(halt),

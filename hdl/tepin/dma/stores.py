@@ -105,9 +105,10 @@ class Stores(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(shape=answer, depth=self.outstanding)
         issue = Signal()
         nothing = Signal()
+        # A register of its own. What failed here stops the data as early as `halt` does, before a line that is wrong comes.
         # A burst that is issued while `halt` rises is finished like those before it.
         halted = Signal()
-        m.d.sync += halted.eq(self.halt)
+        m.d.sync += halted.eq(self.halt | self.failed)
         m.submodules.offered = offered = StreamFifo(
             shape=data.StructLayout({"address": 32 - beat_bits, "len": 8}), depth=2
         )
@@ -169,7 +170,7 @@ class Stores(wiring.Component):
             align.i.payload.local.eq(place.local),
             align.i.payload.last_of_run.eq(place.last_of_run),
             align.i.payload.last.eq(place.last),
-            align.dry.eq(self.halt),
+            align.dry.eq(halted),
             self.w.valid.eq(align.o.valid),
             align.o.ready.eq(self.w.ready),
             self.w.payload.data.eq(align.o.payload.data),

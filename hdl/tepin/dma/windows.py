@@ -53,25 +53,29 @@ class WindowCheck(wiring.Component):
         offset_bits = (self.block_bytes - 1).bit_length()
         first = Cat(burst.start, burst.block)
         last = Cat(burst.end, burst.block)
+        checked = Signal(burst_layout(self.block_bytes), reset_less=True)
+        first_outside, last_outside = Signal(), Signal()  # of `checked`
         beyond = Signal(32)
-        first_outside, last_outside = Signal(), Signal()
         m.d.comb += [
-            beyond.eq(self.limit + 1),
-            first_outside.eq((first < self.base) | (first > self.limit) | burst.wrapped),
-            last_outside.eq(last > self.limit),
             free.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(~arrived | free),
         ]
         with m.If(self.i.ready):
             m.d.sync += [arrived.eq(self.i.valid), burst.eq(self.i.payload)]
         with m.If(free):
-            m.d.sync += [self.o.valid.eq(arrived), self.o.payload.eq(burst)]
-            with m.If(~burst.empty & (burst.code == ErrorCode.NONE)):
-                with m.If(first_outside | last_outside):
-                    m.d.sync += self.o.payload.code.eq(self.code)
-                with m.If(~first_outside & last_outside):
-                    m.d.sync += [
-                        self.o.payload.start.eq(beyond[:offset_bits]),
-                        self.o.payload.block.eq(beyond[offset_bits:]),
-                    ]
+            counts = ~burst.empty & (burst.code == ErrorCode.NONE)
+            m.d.sync += [
+                self.o.valid.eq(arrived),
+                checked.eq(burst),
+                first_outside.eq(counts & ((first < self.base) | (first > self.limit) | burst.wrapped)),
+                last_outside.eq(counts & (last > self.limit)),
+            ]
+        m.d.comb += [beyond.eq(self.limit + 1), self.o.payload.eq(checked)]
+        with m.If(first_outside | last_outside):
+            m.d.comb += self.o.payload.code.eq(self.code)
+        with m.If(~first_outside & last_outside):
+            m.d.comb += [
+                self.o.payload.start.eq(beyond[:offset_bits]),
+                self.o.payload.block.eq(beyond[offset_bits:]),
+            ]
         return m
