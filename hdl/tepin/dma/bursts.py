@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tepin.dma.descriptor import Run
 from tepin.isa import ErrorCode
 
-__all__ = ["BurstSplitter", "burst_layout"]
+__all__ = ["BurstSplitter", "burst_layout", "check_bursts", "first_beat", "later_beats"]
 
 
 def burst_layout(block_bytes):
@@ -38,6 +38,38 @@ def burst_layout(block_bytes):
             "local": 32,
         }
     )
+
+
+def check_bursts(master, *, data_width, burst_beats, outstanding):
+    """Raise a ValueError unless `master`, such as "the DMA", can have bursts like these.
+
+    Parameters
+    ----------
+    data_width : int
+        Bits per beat, 16 to 512.
+    burst_beats : int
+        Beats of the longest burst: a power of two, at least 2, not more than 4 KiB.
+    outstanding : int
+        Most bursts in flight per direction, 1 to 64.
+    """
+    if data_width not in (16, 32, 64, 128, 256, 512):
+        raise ValueError(f"Data width of {master} must be 16, 32, 64, 128, 256 or 512, not {data_width}")
+    most = min(256, 4096 // (data_width // 8))
+    if burst_beats not in (1 << bits for bits in range(1, most.bit_length())):
+        raise ValueError(f"Beats of a burst must be a power of two, 2 to {most}, not {burst_beats}")
+    if not 1 <= outstanding <= 64:
+        raise ValueError(f"Outstanding bursts of {master} must be 1 to 64, not {outstanding}")
+
+
+def first_beat(burst, beat_bytes):
+    """Address of a burst's first beat, in beats."""
+    return Cat(burst.start[(beat_bytes - 1).bit_length() :], burst.block)
+
+
+def later_beats(burst, beat_bytes):
+    """Beats of a burst besides its first one: the length that AXI knows."""
+    beat_bits = (beat_bytes - 1).bit_length()
+    return burst.end[beat_bits:] - burst.start[beat_bits:]
 
 
 class BurstSplitter(wiring.Component):

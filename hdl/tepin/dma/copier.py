@@ -5,12 +5,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.dma.addresses import address_queue, send_addresses
 from tepin.dma.axi import AXI4Signature
 from tepin.dma.beats import BeatWalker, copy_span, span_layout
-from tepin.dma.bursts import BurstSplitter, burst_layout
+from tepin.dma.bursts import BurstSplitter, burst_layout, check_bursts, later_beats
 from tepin.dma.descriptor import Run
 from tepin.dma.merge import BeatMerger, rotated
-from tepin.dma.read import address_constants
 from tepin.dma.room import Room
 from tepin.dma.windows import WindowCheck
 from tepin.isa import ErrorCode
@@ -75,7 +75,6 @@ class _Bursts(wiring.Component):
         connect(m, flipped(self.i), runs.i)
         connect(m, runs.o, splitter.i)
         connect(m, splitter.o, window.i)
-        beat_bits = (self._beat_bytes - 1).bit_length()
         checked = window.o.payload
         m.d.comb += [
             window.base.eq(self.base),
@@ -84,7 +83,7 @@ class _Bursts(wiring.Component):
             window.o.ready.eq(bursts.i.ready),
             bursts.i.payload.burst.eq(checked),
             bursts.i.payload.fine.eq(checked.code == ErrorCode.NONE),
-            bursts.i.payload.beats.eq(checked.end[beat_bits:] - checked.start[beat_bits:] + Const(1, 1)),
+            bursts.i.payload.beats.eq(later_beats(checked, self._beat_bytes) + Const(1, 1)),
             self.burst.eq(bursts.o.payload.burst),
             self.beats.eq(bursts.o.payload.beats),
             self.fine.eq(bursts.o.valid & bursts.o.payload.fine),
@@ -138,22 +137,13 @@ class Copier(wiring.Component):
     """
 
     def __init__(self, *, data_width=64, burst_beats=16, outstanding=16, buffer_beats=256):
-        if data_width not in (16, 32, 64, 128, 256, 512):
-            raise ValueError(
-                f"Data width of the copier must be 16, 32, 64, 128, 256 or 512, not {data_width}"
-            )
-        beat_bytes = data_width // 8
-        most = min(256, 4096 // beat_bytes)
-        if burst_beats not in (1 << bits for bits in range(1, 9)) or burst_beats > most:
-            raise ValueError(f"Beats of a burst must be a power of two, 2 to {most}, not {burst_beats}")
-        if not 1 <= outstanding <= 64:
-            raise ValueError(f"Outstanding bursts of the copier must be 1 to 64, not {outstanding}")
+        check_bursts("the copier", data_width=data_width, burst_beats=burst_beats, outstanding=outstanding)
         if buffer_beats & (buffer_beats - 1) or buffer_beats < 4 * burst_beats:
             raise ValueError(
                 f"Beats of the buffer must be a power of two, at least {4 * burst_beats}, not {buffer_beats}"
             )
         self.data_width = data_width
-        self.beat_bytes = beat_bytes
+        self.beat_bytes = data_width // 8
         self.burst_beats = burst_beats
         self.outstanding = outstanding
         self.buffer_beats = buffer_beats
@@ -301,22 +291,11 @@ class Copier(wiring.Component):
 
     def _addresses(self, m, name, channel, bursts, allowed):
         """Bursts to addresses while that is allowed; returns whether one is issued in this cycle."""
-        beat_bits = (self.beat_bytes - 1).bit_length()
-        queue = StreamFifo(shape=data.StructLayout({"address": 32 - beat_bits, "len": 8}), depth=2)
-        m.submodules[name] = queue
+        m.submodules[name] = queue = address_queue(self.data_width)
         issue = Signal(name=f"{name}_issue")
-        burst = bursts.burst
         m.d.comb += [
             issue.eq(bursts.fine & allowed & queue.i.ready),
             bursts.taken.eq(issue),
-            queue.i.valid.eq(issue),
-            queue.i.payload.address.eq(Cat(burst.start[beat_bits:], burst.block)),
-            queue.i.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
-            channel.valid.eq(queue.o.valid),
-            queue.o.ready.eq(channel.ready),
-            channel.payload.id.eq(0),
-            channel.payload.addr.eq(Cat(Const(0, beat_bits), queue.o.payload.address)),
-            channel.payload.len.eq(queue.o.payload.len),
-            *address_constants(channel.payload, self.data_width),
+            *send_addresses(queue, channel, bursts.burst, issue, self.data_width),
         ]
         return issue

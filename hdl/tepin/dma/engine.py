@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from tepin.clock import add_clock_gated
 from tepin.control.engine import EngineSignature
 from tepin.dma.axi import AXI4Signature
+from tepin.dma.bursts import check_bursts
 from tepin.dma.index import IndexReader
 from tepin.dma.loads import Loads
 from tepin.dma.read import ReadChannel
@@ -106,9 +107,8 @@ class DmaEngine(wiring.Component):
         burst_beats=16,
         load_buffer_beats=None,
     ):
+        check_bursts("the DMA", data_width=data_width, burst_beats=burst_beats, outstanding=outstanding)
         beat_bytes = data_width // 8
-        if data_width not in (16, 32, 64, 128, 256, 512):
-            raise ValueError(f"Data width of the DMA must be 16, 32, 64, 128, 256 or 512, not {data_width}")
         if address_width != 32:
             raise ValueError(f"Address width of the DMA must be 32, not {address_width}")
         if not _is_power_of_two(line_bytes) or line_bytes < max(4, beat_bytes):
@@ -124,11 +124,6 @@ class DmaEngine(wiring.Component):
                 f"Bytes of the weight FIFO must be a power of two, at least {4 * fifo_word_bytes}, "
                 f"not {weight_fifo_bytes}"
             )
-        if not 1 <= outstanding <= 64:
-            raise ValueError(f"Outstanding bursts of the DMA must be 1 to 64, not {outstanding}")
-        most = min(256, 4096 // beat_bytes)
-        if not _is_power_of_two(burst_beats) or not 2 <= burst_beats <= most:
-            raise ValueError(f"Beats of a burst must be a power of two, 2 to {most}, not {burst_beats}")
         if load_buffer_beats is None:
             wanted = max(min(outstanding * burst_beats, 256), burst_beats)
             load_buffer_beats = 1 << (wanted - 1).bit_length()

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the three DMA engines have in common: from command words to checked bursts, and error reports."""
+"""What the three DMA engines have in common: from command words to checked bursts, their end, and error reports."""
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from tepin.clock import Settled
 from tepin.control.engine import CommandReader, EngineError
-from tepin.dma.bursts import BurstSplitter, burst_layout
+from tepin.dma.bursts import BurstSplitter, burst_layout, later_beats
 from tepin.dma.descriptor import Run, RunGenerator
 from tepin.dma.index import IndexPort
 from tepin.dma.windows import WindowCheck
 from tepin.isa import Engine, ErrorCode
 from tepin.stream import StreamFifo
 
-__all__ = ["FrontEnd", "checked_burst", "report"]
+__all__ = ["FrontEnd", "attach", "checked_burst", "command_errors", "leave", "report"]
 
 
 def checked_burst(block_bytes, beat_bytes):
@@ -101,7 +102,6 @@ class FrontEnd(wiring.Component):
         connect(m, run_queue.o, splitter.i)
         connect(m, splitter.o, window.i)
         connect(m, burst_queue.o, flipped(self.o))
-        beat_bits = (self.beat_bytes - 1).bit_length()
         burst, checked = window.o.payload, burst_queue.i.payload
         fine = burst.code == ErrorCode.NONE
         m.d.comb += [
@@ -111,7 +111,7 @@ class FrontEnd(wiring.Component):
             checked.moves.eq(fine & ~burst.empty),
             checked.nothing.eq(fine & burst.empty),
             checked.error.eq(~fine),
-            checked.beats.eq(burst.end[beat_bits:] - burst.start[beat_bits:] + Const(1, 1)),
+            checked.beats.eq(later_beats(burst, self.beat_bytes) + Const(1, 1)),
         ]
         connect(m, runs.index, flipped(self.index))
         m.d.comb += [
@@ -126,6 +126,56 @@ class FrontEnd(wiring.Component):
             self.error.pc.eq(reader.error_pc),
         ]
         return m
+
+
+def attach(m, engine, front, completion, *, arriving):
+    """Add front end and completion to an engine, between its commands and its signals.
+
+    Parameters
+    ----------
+    m : Module
+    engine : component with `control`, `base`, `limit`, `index`, `halt` and `failed`
+    front : FrontEnd
+    completion : Completion
+    arriving : Value
+        Something comes from memory, which keeps the engine from resting.
+    """
+    m.submodules.front = front
+    m.submodules.settled = settled = Settled()
+    m.submodules.completion = completion
+    connect(m, front.index, flipped(engine.index))
+    connect(m, flipped(engine.control.commands), front.words)
+    connect(m, flipped(engine.control.wait), front.wait)
+    m.d.comb += [
+        front.base.eq(engine.base),
+        front.limit.eq(engine.limit),
+        completion.accepted.eq(front.accepted),
+        engine.control.signal_valid.eq(completion.signal_valid & ~engine.halt & ~engine.failed),
+        engine.control.signal.eq(completion.signal),
+        engine.control.busy.eq(front.busy | completion.busy),
+        settled.still.eq(front.waiting & ~completion.busy & ~arriving),
+        engine.control.resting.eq(settled.o),
+    ]
+
+
+def leave(front, completion, *, issue, nothing):
+    """Statements for what leaves the front end, and is complete some time: a burst that is issued, or `nothing` to move."""
+    burst = front.o.payload.burst
+    return [
+        front.o.ready.eq(issue | nothing),
+        completion.issued.eq(issue & burst.last_of_run),
+        completion.enter.eq(front.o.ready & burst.last),
+        completion.number.eq(burst.signal),
+    ]
+
+
+def command_errors(front):
+    """What `report` has to know of commands: bursts outside of the window and the like, and words that are no command."""
+    checked, burst = front.o.payload, front.o.payload.burst
+    return [
+        (front.o.valid & checked.error, burst.code, burst.pc, Cat(burst.start, burst.block)),
+        (front.error_valid, front.error.code, front.error.pc, front.error.info),
+    ]
 
 
 def report(m, control, halt, sources):

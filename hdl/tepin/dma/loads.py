@@ -3,14 +3,14 @@
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect
 
-from tepin.clock import Settled
 from tepin.control.engine import EngineSignature
 from tepin.dma.align import BeatsToLines
 from tepin.dma.beats import BeatWalker, copy_span, span_layout
+from tepin.dma.bursts import first_beat, later_beats
 from tepin.dma.completion import Completion
-from tepin.dma.front import FrontEnd, report
+from tepin.dma.front import FrontEnd, attach, command_errors, leave, report
 from tepin.dma.index import IndexPort
 from tepin.dma.read import BeatPort, BurstRequest
 from tepin.dma.room import Room
@@ -76,26 +76,11 @@ class Loads(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat_bits = (self.beat_bytes - 1).bit_length()
-        m.submodules.front = front = FrontEnd(
-            engine=Engine.LOADS, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes
-        )
+        front = FrontEnd(engine=Engine.LOADS, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes)
         # Spans wait for their data in memory or in the buffer; some more than can be in flight.
         span_depth = 1 << (self.outstanding + 3).bit_length()
-        m.submodules.settled = settled = Settled()
-        m.submodules.completion = completion = Completion(runs=span_depth + 4)
-        connect(m, front.index, flipped(self.index))
-        connect(m, flipped(self.control.commands), front.words)
-        connect(m, flipped(self.control.wait), front.wait)
-        m.d.comb += [
-            front.base.eq(self.base),
-            front.limit.eq(self.limit),
-            completion.accepted.eq(front.accepted),
-            self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
-            self.control.signal.eq(completion.signal),
-            self.control.busy.eq(front.busy | completion.busy),
-            settled.still.eq(front.waiting & ~completion.busy & ~self.beats.valid),
-            self.control.resting.eq(settled.o),
-        ]
+        completion = Completion(runs=span_depth + 4)
+        attach(m, self, front, completion, arriving=self.beats.valid)
 
         # Requests.
         checked, burst = front.o.payload, front.o.payload.burst
@@ -109,16 +94,13 @@ class Loads(wiring.Component):
         m.d.sync += places.eq(completion.room & (spans.level < span_depth - 2))
         m.d.comb += [
             self.request.valid.eq(front.o.valid & checked.moves & room.enough & places),
-            self.request.payload.address.eq(Cat(Const(0, beat_bits), burst.start[beat_bits:], burst.block)),
-            self.request.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
+            self.request.payload.address.eq(Cat(Const(0, beat_bits), first_beat(burst, self.beat_bytes))),
+            self.request.payload.len.eq(later_beats(burst, self.beat_bytes)),
             room.take.eq(issue),
             room.amount.eq(checked.beats),
             room.halt.eq(self.halt),
             nothing.eq(front.o.valid & checked.nothing & places),
-            front.o.ready.eq(issue | nothing),
-            completion.issued.eq(issue & burst.last_of_run),
-            completion.enter.eq(front.o.ready & burst.last),
-            completion.number.eq(burst.signal),
+            *leave(front, completion, issue=issue, nothing=nothing),
             spans.i.valid.eq(issue),
             *copy_span(spans.i.payload, burst),
         ]
@@ -173,20 +155,9 @@ class Loads(wiring.Component):
             self.control,
             self.halt,
             [
-                (
-                    after_write & self.write.fault,
-                    ErrorCode.SCRATCHPAD,
-                    written_pc,
-                    written_address,
-                ),
+                (after_write & self.write.fault, ErrorCode.SCRATCHPAD, written_pc, written_address),
                 (wrong, ErrorCode.READ_RESPONSE, place.pc, place.address),
-                (
-                    front.o.valid & checked.error,
-                    burst.code,
-                    burst.pc,
-                    Cat(burst.start, burst.block),
-                ),
-                (front.error_valid, front.error.code, front.error.pc, front.error.info),
+                *command_errors(front),
             ],
         )
         m.d.comb += self.failed.eq(failed)

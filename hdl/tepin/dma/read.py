@@ -5,10 +5,11 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from tepin.dma.axi import AXI4Signature, Burst
+from tepin.dma.addresses import address_constants
+from tepin.dma.axi import AXI4Signature
 from tepin.stream import StreamFifo
 
-__all__ = ["LOAD_ID", "WEIGHT_ID", "BeatPort", "BurstRequest", "ReadChannel", "address_constants"]
+__all__ = ["LOAD_ID", "WEIGHT_ID", "BeatPort", "BurstRequest", "ReadChannel"]
 
 LOAD_ID = 0
 WEIGHT_ID = 1
@@ -36,16 +37,6 @@ class BeatPort(wiring.Signature):
     def __init__(self, *, data_width):
         self.data_width = data_width
         super().__init__({"valid": Out(1), "data": Out(data_width), "error": Out(1), "last": Out(1)})
-
-
-def address_constants(address, data_width):
-    """Statements for what never changes on an AXI address channel."""
-    return [
-        address.size.eq((data_width // 8).bit_length() - 1),
-        address.burst.eq(Burst.INCR),
-        address.cache.eq(0b0011),  # normal memory, may be buffered
-        address.prot.eq(0),
-    ]
 
 
 class ReadChannel(wiring.Component):

@@ -5,16 +5,16 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from tepin.clock import Settled
 from tepin.control.engine import EngineSignature
+from tepin.dma.addresses import address_queue, send_addresses
 from tepin.dma.align import LinesToBeats
 from tepin.dma.axi import AXI4Signature
 from tepin.dma.beats import BeatWalker, copy_span, span_layout
+from tepin.dma.bursts import first_beat
 from tepin.dma.completion import Completion
 from tepin.dma.fetch import LineFetch
-from tepin.dma.front import FrontEnd, report
+from tepin.dma.front import FrontEnd, attach, command_errors, leave, report
 from tepin.dma.index import IndexPort
-from tepin.dma.read import address_constants
 from tepin.isa import Engine, ErrorCode
 from tepin.memory.ports import ReadPort
 from tepin.stream import StreamFifo
@@ -77,24 +77,9 @@ class Stores(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat_bits = (self.beat_bytes - 1).bit_length()
-        m.submodules.front = front = FrontEnd(
-            engine=Engine.STORES, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes
-        )
-        m.submodules.settled = settled = Settled()
-        m.submodules.completion = completion = Completion(runs=self.outstanding)
-        connect(m, front.index, flipped(self.index))
-        connect(m, flipped(self.control.commands), front.words)
-        connect(m, flipped(self.control.wait), front.wait)
-        m.d.comb += [
-            front.base.eq(self.base),
-            front.limit.eq(self.limit),
-            completion.accepted.eq(front.accepted),
-            self.control.signal_valid.eq(completion.signal_valid & ~self.halt & ~self.failed),
-            self.control.signal.eq(completion.signal),
-            self.control.busy.eq(front.busy | completion.busy),
-            settled.still.eq(front.waiting & ~completion.busy & ~self.b.valid),
-            self.control.resting.eq(settled.o),
-        ]
+        front = FrontEnd(engine=Engine.STORES, block_bytes=self.block_bytes, beat_bytes=self.beat_bytes)
+        completion = Completion(runs=self.outstanding)
+        attach(m, self, front, completion, arriving=self.b.valid)
 
         # Addresses. A burst enters the queue of data in the same cycle in which its address goes to the bus.
         checked, burst = front.o.payload, front.o.payload.burst
@@ -109,10 +94,7 @@ class Stores(wiring.Component):
         # A burst that is issued while `halt` rises is finished like those before it.
         halted = Signal()
         m.d.sync += halted.eq(self.halt | self.failed)
-        m.submodules.offered = offered = StreamFifo(
-            shape=data.StructLayout({"address": 32 - beat_bits, "len": 8}), depth=2
-        )
-        address = Cat(burst.start[beat_bits:], burst.block)
+        m.submodules.offered = offered = address_queue(self.data_width)
         m.d.comb += [
             issue.eq(
                 front.o.valid
@@ -124,25 +106,14 @@ class Stores(wiring.Component):
                 & ~halted
             ),
             nothing.eq(front.o.valid & checked.nothing & completion.room),
-            front.o.ready.eq(issue | nothing),
-            completion.issued.eq(issue & burst.last_of_run),
-            completion.enter.eq(front.o.ready & burst.last),
-            completion.number.eq(burst.signal),
+            *leave(front, completion, issue=issue, nothing=nothing),
             addressed.i.valid.eq(issue),
             *copy_span(addressed.i.payload, burst),
             in_flight.i.valid.eq(issue),
             in_flight.i.payload.pc.eq(burst.pc),
-            in_flight.i.payload.address.eq(address),
+            in_flight.i.payload.address.eq(first_beat(burst, self.beat_bytes)),
             in_flight.i.payload.last_of_run.eq(burst.last_of_run),
-            offered.i.valid.eq(issue),
-            offered.i.payload.address.eq(address),
-            offered.i.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
-            self.aw.valid.eq(offered.o.valid),
-            offered.o.ready.eq(self.aw.ready),
-            self.aw.payload.id.eq(0),
-            self.aw.payload.addr.eq(Cat(Const(0, beat_bits), offered.o.payload.address)),
-            self.aw.payload.len.eq(offered.o.payload.len),
-            *address_constants(self.aw.payload, self.data_width),
+            *send_addresses(offered, self.aw, burst, issue, self.data_width),
         ]
 
         # Data: each span goes to the fetch and, at the same time, to the beats, which wait for its lines.
@@ -200,13 +171,7 @@ class Stores(wiring.Component):
                     Cat(Const(0, beat_bits), in_flight.o.payload.address),
                 ),
                 (fetch.fault, ErrorCode.SCRATCHPAD, fetch.fault_pc, fetch.fault_address),
-                (
-                    front.o.valid & checked.error,
-                    burst.code,
-                    burst.pc,
-                    Cat(burst.start, burst.block),
-                ),
-                (front.error_valid, front.error.code, front.error.pc, front.error.info),
+                *command_errors(front),
             ],
         )
         m.d.comb += self.failed.eq(failed)

@@ -6,8 +6,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.control.engine import EngineSignature
+from tepin.dma.bursts import first_beat, later_beats
 from tepin.dma.completion import Completion
-from tepin.dma.front import FrontEnd, report
+from tepin.dma.front import FrontEnd, command_errors, leave, report
 from tepin.dma.index import IndexPort
 from tepin.dma.read import BeatPort, BurstRequest
 from tepin.dma.room import Room
@@ -126,19 +127,14 @@ class WeightLoads(wiring.Component):
                 & completion.room
                 & ~self.flush
             ),
-            self.request.payload.address.eq(
-                Cat(Const(0, beat_bits), burst.start[beat_bits:], burst.block),
-            ),
-            self.request.payload.len.eq(burst.end[beat_bits:] - burst.start[beat_bits:]),
+            self.request.payload.address.eq(Cat(Const(0, beat_bits), first_beat(burst, self.beat_bytes))),
+            self.request.payload.len.eq(later_beats(burst, self.beat_bytes)),
             room.take.eq(issue),
             room.amount.eq(checked.beats),
             room.clear.eq(self.flush),
             room.halt.eq(self.halt),
             nothing.eq(front.o.valid & checked.nothing & completion.room),
-            front.o.ready.eq(issue | nothing),
-            completion.issued.eq(issue & burst.last_of_run),
-            completion.enter.eq(front.o.ready & burst.last),
-            completion.number.eq(burst.signal),
+            *leave(front, completion, issue=issue, nothing=nothing),
             in_flight.i.valid.eq(issue),
             in_flight.i.payload.pc.eq(burst.pc),
             in_flight.i.payload.address.eq(self.request.payload.address[beat_bits:]),
@@ -195,13 +191,7 @@ class WeightLoads(wiring.Component):
                     in_flight.o.payload.pc,
                     Cat(Const(0, beat_bits), in_flight.o.payload.address + beat_of_burst),
                 ),
-                (
-                    front.o.valid & checked.error & ~self.flush,
-                    burst.code,
-                    burst.pc,
-                    Cat(burst.start, burst.block),
-                ),
-                (front.error_valid & ~self.flush, front.error.code, front.error.pc, front.error.info),
+                *((condition & ~self.flush, *error) for condition, *error in command_errors(front)),
             ],
         )
         m.d.comb += self.failed.eq(failed)
