@@ -39,7 +39,27 @@ def baud_error(*, clock_hz, baud):
     return step * clock_hz / (baud << width) - 1
 
 
-class UartReceiver(Component):
+class _Uart(Component):
+    """What both directions have in common: the width of the phase accumulator, and its step."""
+
+    def __init__(self, ports, *, clock_hz, baud):
+        self._width, self._step = _phase(clock_hz, baud)
+        self._clock_hz = clock_hz
+        self._baud = baud
+        super().__init__(ports)
+
+    @property
+    def clock_hz(self):
+        """Frequency of the clock."""
+        return self._clock_hz
+
+    @property
+    def baud(self):
+        """Bits per second."""
+        return self._baud
+
+
+class UartReceiver(_Uart):
     """Bytes from a serial line.
 
     The line passes a synchroniser and a majority vote over three clock cycles, so that a spike of one cycle is not seen. A
@@ -67,20 +87,7 @@ class UartReceiver(Component):
     """
 
     def __init__(self, *, clock_hz, baud):
-        self._width, self._step = _phase(clock_hz, baud)
-        self._clock_hz = clock_hz
-        self._baud = baud
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
-
-    @property
-    def clock_hz(self):
-        """Frequency of the clock."""
-        return self._clock_hz
-
-    @property
-    def baud(self):
-        """Bits per second."""
-        return self._baud
+        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))}, clock_hz=clock_hz, baud=baud)
 
     def elaborate(self, platform):
         m = Module()
@@ -132,7 +139,7 @@ class UartReceiver(Component):
         return m
 
 
-class UartTransmitter(Component):
+class UartTransmitter(_Uart):
     """Bytes to a serial line.
 
     A byte takes ten bits and up to two cycles. The line is a flip-flop and high when idle.
@@ -152,20 +159,7 @@ class UartTransmitter(Component):
     """
 
     def __init__(self, *, clock_hz, baud):
-        self._width, self._step = _phase(clock_hz, baud)
-        self._clock_hz = clock_hz
-        self._baud = baud
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
-
-    @property
-    def clock_hz(self):
-        """Frequency of the clock."""
-        return self._clock_hz
-
-    @property
-    def baud(self):
-        """Bits per second."""
-        return self._baud
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)}, clock_hz=clock_hz, baud=baud)
 
     def elaborate(self, platform):
         m = Module()
