@@ -18,7 +18,7 @@ from tepin.float.multiplier import check_architecture
 from tepin.float.multiply import FloatMultiply
 from tepin.float.pipeline import delay
 from tepin.float.special import SpecialFunction, SpecialOperation
-from tepin.units.rows import LandingQueue, check_lanes, follow, row_layout
+from tepin.units.rows import LandingQueue, follow, row_layout
 from tepin.vector.buffer import ReservedFifo
 
 __all__ = ["CUBIC", "LINEAR", "Activation", "ActivationLane", "ActivationUnit"]
@@ -155,10 +155,9 @@ class ActivationUnit(wiring.Component):
     """
 
     def __init__(self, *, lanes, architecture=None):
-        check_lanes(lanes)
+        rows = stream.Signature(row_layout(lanes))
         self._lanes = lanes
         self._lane_array = [ActivationLane(architecture=architecture) for _ in range(lanes)]
-        rows = stream.Signature(row_layout(lanes))
         super().__init__({"function": In(Activation), "i": In(rows), "o": Out(rows)})
 
     @property

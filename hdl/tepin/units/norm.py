@@ -15,12 +15,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tepin.float.add import FloatAdd
-from tepin.float.multiplier import check_architecture
 from tepin.float.multiply import FloatMultiply
 from tepin.float.pipeline import delay, stage
 from tepin.float.special import SpecialFunction, SpecialOperation
 from tepin.stream import StreamFifo
-from tepin.units.rows import LandingQueue, check_lanes, check_length, follow, row_layout
+from tepin.units.rows import LandingQueue, RowUnit, beat_number, follow, row_layout
 from tepin.vector.sum import SumReducer, tree_latency
 
 __all__ = ["NormUnit", "parameter_layout"]
@@ -71,7 +70,7 @@ class _Pace(wiring.Component):
         return m
 
 
-class NormUnit(wiring.Component):
+class NormUnit(RowUnit):
     """Normalises every row of a stream of float32.
 
     LayerNorm if `centre` is high: (x - mean) / sqrt(variance + epsilon) * gain + bias; otherwise RMSNorm:
@@ -104,12 +103,6 @@ class NormUnit(wiring.Component):
     """
 
     def __init__(self, *, lanes, max_length=8192, architecture=None):
-        check_lanes(lanes)
-        check_length(max_length, lanes)
-        check_architecture(architecture)
-        self._lanes = lanes
-        self._max_length = max_length
-        self._architecture = architecture
         rows = stream.Signature(row_layout(lanes))
         super().__init__(
             {
@@ -119,19 +112,11 @@ class NormUnit(wiring.Component):
                 "i_parameters": In(stream.Signature(parameter_layout(lanes))),
                 "i": In(rows),
                 "o": Out(rows),
-                "overflow": Out(1),
-            }
+            },
+            lanes=lanes,
+            max_length=max_length,
+            architecture=architecture,
         )
-
-    @property
-    def lanes(self):
-        """Elements per cycle."""
-        return self._lanes
-
-    @property
-    def max_length(self):
-        """Elements of the longest row."""
-        return self._max_length
 
     @property
     def row_overhead(self):
@@ -140,14 +125,10 @@ class NormUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layout = row_layout(self.lanes)
-        depth = self.max_length // self.lanes
-
         # Rows that come, and their means. RMSNorm waits for neither.
-        m.submodules.arrived = arrived = StreamFifo(shape=layout, depth=depth)
+        m.submodules.arrived = arrived = StreamFifo(shape=row_layout(self.lanes), depth=self.max_beats)
         m.submodules.first_sum = first_sum = SumReducer(lanes=self.lanes)
         m.submodules.first_pace = first_pace = _Pace(first_sum, self.lanes)
-        count = Signal(range(depth))
         taken = Signal()
         m.d.comb += [
             self.i.ready.eq(arrived.i.ready & first_pace.ready & ~self.overflow),
@@ -158,10 +139,7 @@ class NormUnit(wiring.Component):
             first_pace.go.eq(taken),
             first_pace.last.eq(self.i.payload.last),
         ]
-        with m.If(taken):
-            m.d.sync += count.eq(Mux(self.i.payload.last, 0, count + 1))
-            with m.If(~self.i.payload.last & (count == depth - 1)):
-                m.d.sync += self.overflow.eq(1)
+        self._arriving(m, "count", taken=taken)
         self._feed(m, first_sum, taken & self.centre, self.i.payload, self.i.payload.data)
         m.submodules.first_multiply = first_multiply = FloatMultiply(architecture=self._architecture)
         m.submodules.means = means = StreamFifo(shape=32, depth=4)
@@ -187,7 +165,6 @@ class NormUnit(wiring.Component):
     def _centre(self, m, arrived, means):
         """Subtract the mean, sum up, and return the queues of centred rows and of factors, one pair for each row."""
         layout = row_layout(self.lanes)
-        depth = self.max_length // self.lanes
         adders = [FloatAdd() for _ in range(self.lanes)]
         squares = [FloatMultiply(architecture=self._architecture) for _ in range(self.lanes)]
         m.submodules.sum, m.submodules.square_sum = total, square_total = [
@@ -195,7 +172,7 @@ class NormUnit(wiring.Component):
         ]
         m.submodules.pace = pace = _Pace(total, self.lanes)
         m.submodules.landing = landing = LandingQueue(shape=layout, latency=adders[0].latency)
-        m.submodules.centred = centred = StreamFifo(shape=layout, depth=depth)
+        m.submodules.centred = centred = StreamFifo(shape=layout, depth=self.max_beats)
         connect(m, landing.o, centred.i)
         beat = arrived.o.payload
         go = Signal()
@@ -264,13 +241,14 @@ class NormUnit(wiring.Component):
     def _scale(self, m, centred, factors):
         """Beats from `centred` to `o`: (c * s + t) * gain + bias."""
         lanes, layout = self.lanes, row_layout(self.lanes)
-        depth = self.max_length // lanes
         words = data.ArrayLayout(32, lanes)
         pair = data.StructLayout({"gain": words, "bias": words})
-        m.submodules.parameters = parameters = Memory(shape=pair, depth=depth, init=[])
+        m.submodules.parameters = parameters = Memory(shape=pair, depth=self.max_beats, init=[])
         write_port, read_port = parameters.write_port(), parameters.read_port()
-        write_address, read_address = Signal(range(depth)), Signal(range(depth))
         new = self.i_parameters.payload
+        write_address = beat_number(
+            m, "write_address", self.max_beats, go=self.i_parameters.valid, last=new.last
+        )
         m.d.comb += [
             self.i_parameters.ready.eq(1),
             write_port.en.eq(self.i_parameters.valid),
@@ -278,8 +256,6 @@ class NormUnit(wiring.Component):
             write_port.data.gain.eq(new.gain),
             write_port.data.bias.eq(new.bias),
         ]
-        with m.If(self.i_parameters.valid):
-            m.d.sync += write_address.eq(Mux(new.last, 0, write_address + 1))
 
         def units(make):
             return [make() for _ in range(lanes)]
@@ -302,8 +278,7 @@ class NormUnit(wiring.Component):
         shift = delay(m, scale_unit.latency, "shift", word=factors.o.payload.shift)
         # The parameters are read, and registered, just before they are needed.
         reading, ends = follow(m, "reading", to_gain - 2, go, last=beat.last)
-        with m.If(reading):
-            m.d.sync += read_address.eq(Mux(ends, 0, read_address + 1))
+        read_address = beat_number(m, "read_address", self.max_beats, go=reading, last=ends)
         m.d.comb += read_port.addr.eq(read_address)
         row = stage(m, "row", **{name: read_port.data[name].as_value() for name in ("gain", "bias")})
         bias = delay(m, gain_unit.latency, "bias", word=row.bias).word

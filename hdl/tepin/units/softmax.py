@@ -24,7 +24,7 @@ from tepin.float.multiplier import IntegerMultiplier, check_architecture
 from tepin.float.multiply import FloatMultiply
 from tepin.float.special import SpecialFunction, SpecialOperation
 from tepin.float.special_arguments import POWER_FACTOR
-from tepin.units.rows import LandingQueue, check_lanes, check_length, follow, row_layout
+from tepin.units.rows import LandingQueue, RowUnit, beat_number, follow, row_layout
 from tepin.vector.reduce import FixedSumReducer, MaximumReducer
 
 __all__ = ["SoftmaxLane", "SoftmaxUnit"]
@@ -108,7 +108,7 @@ class SoftmaxLane(wiring.Component):
         return m
 
 
-class SoftmaxUnit(wiring.Component):
+class SoftmaxUnit(RowUnit):
     """Softmax of every row of a stream: float32 in, float32 or int8 out.
 
     Every bit is that of the kernel `tepin_host.kernels.rows.softmax` on the chip, whatever `lanes` is. A masked element
@@ -142,36 +142,22 @@ class SoftmaxUnit(wiring.Component):
     """
 
     def __init__(self, *, lanes, max_length=8192, levels=None, architecture=None):
-        check_lanes(lanes)
-        check_length(max_length, lanes)
-        check_architecture(architecture)
         if levels is not None and levels not in range(1, 128):
             raise ValueError(f"Levels must be 1 to 127, or None for float32, not {levels!r}")
-        self._lanes = lanes
-        self._max_length = max_length
         self._levels = levels
-        self._architecture = architecture
         super().__init__(
             {
                 "i": In(stream.Signature(row_layout(lanes, mask=True))),
                 "o": Out(stream.Signature(row_layout(lanes, width=32 if levels is None else 8))),
-                "overflow": Out(1),
-            }
+            },
+            lanes=lanes,
+            max_length=max_length,
+            architecture=architecture,
         )
-
-    @property
-    def lanes(self):
-        """Elements per cycle."""
-        return self._lanes
-
-    @property
-    def max_length(self):
-        """Elements of the longest row."""
-        return self._max_length
 
     def elaborate(self, platform):
         m = Module()
-        lanes, beats = self.lanes, self.max_length // self.lanes
+        lanes, beats = self.lanes, self.max_beats
         lane_array = [SoftmaxLane(architecture=self._architecture) for _ in range(lanes)]
         address = range(beats)
 
@@ -181,7 +167,7 @@ class SoftmaxUnit(wiring.Component):
         # Load: the elements go into the buffer and to the reducer.
         i = self.i.payload
         loading, trailing, loaded = Signal(), Signal(), Signal()
-        load_address, load_keep, load_last = Signal(address), Signal(lanes), Signal(address)
+        load_keep, load_last = Signal(lanes), Signal(address)
         taken = Signal()
         elements = Signal(data.ArrayLayout(32, lanes))
         m.d.comb += [
@@ -198,17 +184,9 @@ class SoftmaxUnit(wiring.Component):
             maximum.i_beat.last.eq(i.last),
         ]
         m.d.comb += [maximum.i[lane].eq(_flushed(elements[lane])) for lane in range(lanes)]
-        with m.If(taken):
-            m.d.sync += load_address.eq(load_address + 1)
-            with m.If(i.last):
-                m.d.sync += [
-                    loaded.eq(1),
-                    load_last.eq(load_address),
-                    load_keep.eq(i.keep),
-                    load_address.eq(0),
-                ]
-            with m.Elif(load_address == beats - 1):
-                m.d.sync += self.overflow.eq(1)
+        load_address = self._arriving(m, "load_address", taken=taken)
+        with m.If(taken & i.last):
+            m.d.sync += [loaded.eq(1), load_last.eq(load_address), load_keep.eq(i.keep)]
         best, best_known = Signal(32), Signal()
         with m.If(maximum.o_valid):
             m.d.sync += [best.eq(maximum.o.value), best_known.eq(1)]
@@ -249,9 +227,7 @@ class SoftmaxUnit(wiring.Component):
         power_valid, power_last, power_keep = follow(
             m, "power", first.exponential_latency, valid & ~multiply, last=last, keep=keep
         )
-        write_address = Signal(address)
-        with m.If(power_valid):
-            m.d.sync += write_address.eq(Mux(power_last, 0, write_address + 1))
+        write_address = beat_number(m, "write_address", beats, go=power_valid, last=power_last)
         powers = Cat(lane.exponential for lane in lane_array)
         m.d.comb += [
             write_port.en.eq(taken | power_valid),

@@ -9,7 +9,8 @@ from tepin.units.activation import Activation, ActivationUnit
 from tepin_reference import units
 from tepin_testbench import options
 from tepin_testbench.runner import parameters, run_cocotb
-from tepin_testbench.stream import StreamSink, StreamSource, check_streams, start
+from tepin_testbench.stream import check_streams
+from verification.testbenches.units.bench import UnitBench
 from verification.testbenches.units.rows import beats, odd_rows, parse
 
 MODELS = {Activation.SILU: units.silu, Activation.SIGMOID: units.sigmoid, Activation.GELU: units.gelu}
@@ -21,19 +22,8 @@ def test_activation():
     run_cocotb(unit, top="activation", test_module=__name__, parameters=config)
 
 
-class Bench:
-    """A started unit, its source and its sink."""
-
-    def __init__(self, dut, *, pause):
-        self.dut = dut
-        self.lanes = parameters()["lanes"]
-        self.source = StreamSource(dut, "i", pause=pause)
-        self.sink = StreamSink(dut, "o", pause=pause)
-
-    @classmethod
-    async def create(cls, dut, *, pause=0.0):
-        await start(dut)
-        return cls(dut, pause=pause)
+class Bench(UnitBench):
+    """Sends rows, and compares what comes back with the model."""
 
     async def run(self, rows, function):
         self.dut.function.value = function.value

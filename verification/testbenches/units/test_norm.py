@@ -10,8 +10,9 @@ from tepin.units.norm import NormUnit
 from tepin.vector.sum import tree_latency
 from tepin_reference import float32, kernels, units
 from tepin_testbench import options
-from tepin_testbench.runner import parameters, run_cocotb
-from tepin_testbench.stream import StreamSink, StreamSource, check_streams, start
+from tepin_testbench.runner import run_cocotb
+from tepin_testbench.stream import StreamSource, check_streams
+from verification.testbenches.units.bench import UnitBench
 from verification.testbenches.units.rows import beats, odd_rows, parameter_beats, parse
 
 MAX_LENGTH = 160
@@ -24,20 +25,12 @@ def test_norm(lanes):
     run_cocotb(unit, top="norm", test_module=__name__, parameters={"lanes": lanes})
 
 
-class Bench:
-    """A started unit, its sources and its sink."""
+class Bench(UnitBench):
+    """Sends rows and parameters, and compares what comes back with the model."""
 
     def __init__(self, dut, *, pause):
-        self.dut = dut
-        self.lanes = parameters()["lanes"]
-        self.source = StreamSource(dut, "i", pause=pause)
+        super().__init__(dut, pause=pause)
         self.parameters = StreamSource(dut, "i_parameters", pause=pause)
-        self.sink = StreamSink(dut, "o", pause=pause)
-
-    @classmethod
-    async def create(cls, dut, *, pause=0.0):
-        await start(dut)
-        return cls(dut, pause=pause)
 
     async def configure(self, n, gain, bias, *, centre):
         self.dut.centre.value = int(centre)

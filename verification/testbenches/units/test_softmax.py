@@ -10,7 +10,8 @@ from tepin.units.softmax import SoftmaxUnit
 from tepin_reference import kernels, units
 from tepin_testbench import options
 from tepin_testbench.runner import parameters, run_cocotb
-from tepin_testbench.stream import StreamSink, StreamSource, check_streams, start
+from tepin_testbench.stream import check_streams
+from verification.testbenches.units.bench import UnitBench
 from verification.testbenches.units.rows import beats, odd_rows, parse
 
 MAX_LENGTH = 64
@@ -23,19 +24,12 @@ def test_softmax(lanes, levels):
     run_cocotb(unit, top="softmax", test_module=__name__, parameters=config)
 
 
-class Bench:
-    """A started unit, its source and its sink."""
+class Bench(UnitBench):
+    """Sends rows, and compares what comes back with the model."""
 
     def __init__(self, dut, *, pause):
-        config = parameters()
-        self.lanes, self.levels = config["lanes"], config["levels"]
-        self.source = StreamSource(dut, "i", pause=pause)
-        self.sink = StreamSink(dut, "o", pause=pause)
-
-    @classmethod
-    async def create(cls, dut, *, pause=0.0):
-        await start(dut)
-        return cls(dut, pause=pause)
+        super().__init__(dut, pause=pause)
+        self.levels = parameters()["levels"]
 
     def send(self, row, mask=None):
         self.source.send(beats(row, self.lanes, mask=mask, masks=True))
