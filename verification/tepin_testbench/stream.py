@@ -49,7 +49,19 @@ async def start(dut, *, cycles=2):
         dut.rst.value = 0
 
 
-class StreamSource:
+class _End:
+    """One end of a stream of the design: its signals and how items become bits."""
+
+    def __init__(self, dut, name, shape, pause):
+        self.pause = pause
+        self._clock = dut.clk
+        self._valid = getattr(dut, f"{name}__valid")
+        self._ready = getattr(dut, f"{name}__ready")
+        self._payload = getattr(dut, f"{name}__payload")
+        self._codec = _Codec(shape, len(self._payload))
+
+
+class StreamSource(_End):
     """Feeds a stream input of the design.
 
     Parameters
@@ -66,12 +78,7 @@ class StreamSource:
     """
 
     def __init__(self, dut, name, *, shape=None, pause=0.0):
-        self.pause = pause
-        self._clock = dut.clk
-        self._valid = getattr(dut, f"{name}__valid")
-        self._ready = getattr(dut, f"{name}__ready")
-        self._payload = getattr(dut, f"{name}__payload")
-        self._codec = _Codec(shape, len(self._payload))
+        super().__init__(dut, name, shape, pause)
         self._queue = deque()
         self._empty = Event()
         self._empty.set()
@@ -105,7 +112,7 @@ class StreamSource:
                 self._payload.value = self._queue[0] if offering else self._codec.noise(self._rng)
 
 
-class StreamSink:
+class StreamSink(_End):
     """Takes from a stream output of the design.
 
     Parameters
@@ -120,13 +127,8 @@ class StreamSink:
     """
 
     def __init__(self, dut, name, *, shape=None, pause=0.0, probe=True):
-        self.pause = pause
+        super().__init__(dut, name, shape, pause)
         self._name = name
-        self._clock = dut.clk
-        self._valid = getattr(dut, f"{name}__valid")
-        self._ready = getattr(dut, f"{name}__ready")
-        self._payload = getattr(dut, f"{name}__payload")
-        self._codec = _Codec(shape, len(self._payload))
         self._items = deque()
         self._arrived = Event()
         self._rng = options.generator(cocotb.RANDOM_SEED, "sink", name)
