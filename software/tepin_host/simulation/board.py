@@ -9,6 +9,7 @@ import numpy as np
 
 from tepin_host.simulation.compile import Harness, compile_library
 from tepin_host.simulation.native import load, taken_words
+from tepin_host.simulation.sdram import model_files
 
 __all__ = ["SYSTEM", "BoardSimulator", "build_board_simulator"]
 
@@ -41,7 +42,8 @@ def build_board_simulator(text, *, models, parameters, progress=None):
         wrapper=_HERE / "board.sv",
         source=_HERE / "board.cpp",
         models=tuple(models),
-        parameters=parameters,
+        parameters={name: parameters[name] for name in ("DATA_WIDTH", "BANK_BITS", "ADDRESS_WIDTH")},
+        files=model_files(parameters),
     )
     return compile_library(text, harness, progress=progress)
 

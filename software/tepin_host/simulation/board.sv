@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A board between the system's pins: SDRAM and serial line. At every clock edge `tepin_board_tick` sees what changes on the line.
+// A board between the system's pins: SDRAM and serial line. At every clock edge `tepin_board_tick` sees what changes on the line. The
+// parameters are those of the pins; what is included has all of the SDRAM's.
 //
 // The clock of the SDRAM is that of the system: both sides sample a cycle after they have driven. What the phase of the pins' clock
 // and the traces do to that is the board's timing, not its function.
@@ -7,23 +8,7 @@
 module board #(
     parameter DATA_WIDTH = 16,
     parameter BANK_BITS = 2,
-    parameter ROW_BITS = 13,
-    parameter COLUMN_BITS = 9,
-    parameter ADDRESS_WIDTH = 13,
-    parameter T_RCD = 3,
-    parameter T_RP = 3,
-    parameter T_RAS = 5,
-    parameter T_RC = 7,
-    parameter T_RFC = 7,
-    parameter T_RRD = 2,
-    parameter T_WR = 2,
-    parameter T_MRD = 2,
-    parameter T_RTP = 3,
-    parameter T_CAS = 3,
-    parameter T_RAS_MAX = 10000,
-    parameter T_POWER_UP = 20000,
-    parameter T_REFRESH = 6400000,
-    parameter REFRESHES = 8192
+    parameter ADDRESS_WIDTH = 13
 ) (
     input logic clk,
     input longint unsigned simulation,
@@ -79,25 +64,7 @@ module board #(
   );
 
   sdram_model #(
-      .DATA_WIDTH(DATA_WIDTH),
-      .BANK_BITS(BANK_BITS),
-      .ROW_BITS(ROW_BITS),
-      .COLUMN_BITS(COLUMN_BITS),
-      .ADDRESS_WIDTH(ADDRESS_WIDTH),
-      .T_RCD(T_RCD),
-      .T_RP(T_RP),
-      .T_RAS(T_RAS),
-      .T_RC(T_RC),
-      .T_RFC(T_RFC),
-      .T_RRD(T_RRD),
-      .T_WR(T_WR),
-      .T_MRD(T_MRD),
-      .T_RTP(T_RTP),
-      .T_CAS(T_CAS),
-      .T_RAS_MAX(T_RAS_MAX),
-      .T_POWER_UP(T_POWER_UP),
-      .T_REFRESH(T_REFRESH),
-      .REFRESHES(REFRESHES)
+`include "sdram_parameters.svh"
   ) sdram (
       .clk(clk),
       .cke(cke),

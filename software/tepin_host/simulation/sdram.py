@@ -8,12 +8,18 @@ from tepin.memory.sdram_parts import PARTS
 from tepin_host.errors import UserError
 from tepin_host.simulation.build import cached_verilog
 
-__all__ = ["WRAPPER", "SdramMemory"]
+__all__ = ["WRAPPER", "SdramMemory", "model_files"]
 
 WRAPPER = Path(__file__).with_name("sdram_memory.sv")
 """The module `sdram_memory`: controller and part as an AXI4 slave."""
 
 _MODULE = "sdram_controller"
+
+
+def model_files(parameters):
+    """What a wrapper includes, by name: the parameters of its instance of the model, a dict."""
+    lines = (f"    .{name}({value})" for name, value in parameters.items())
+    return {"sdram_parameters.svh": ",\n".join(lines) + "\n"}
 
 
 class SdramMemory:
@@ -47,9 +53,8 @@ class SdramMemory:
 
     @property
     def files(self):
-        """What the wrapper includes, by name: the parameters of the model's instance."""
-        lines = (f"    .{name}({value})" for name, value in self._parameters.items())
-        return {"sdram_parameters.svh": ",\n".join(lines) + "\n"}
+        """What the wrapper includes, by name."""
+        return model_files(self._parameters)
 
     @property
     def models(self):
