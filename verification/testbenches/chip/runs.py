@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tepin.config import PRESETS
+from tepin_host.compiler import Request
 from tepin_host.runtime import Report, run_rtl
 from tepin_host.simulation import ChipSimulator
 from tepin_reference.simulator import FunctionalSimulator
 
-__all__ = ["TINY", "Run", "assert_same", "reference", "rtl", "rtl_on"]
+__all__ = ["TINY", "Run", "assert_same", "random_requests", "reference", "rtl", "rtl_on"]
 
 TINY = PRESETS["tiny"]
 
@@ -89,3 +90,11 @@ def assert_same(one, other):
     assert one.tokens == other.tokens
     np.testing.assert_array_equal(one.logits.view(np.uint32), other.logits.view(np.uint32))
     np.testing.assert_array_equal(one.memory, other.memory)
+
+
+def random_requests(rng, shapes):
+    """A request for each (tokens of the prompt, most tokens to write); every other one draws its tokens."""
+    return [
+        Request(rng.integers(0, 64, prompt).tolist(), tokens, seed=index, temperature=index % 2, stop=(1, 2))
+        for index, (prompt, tokens) in enumerate(shapes)
+    ]

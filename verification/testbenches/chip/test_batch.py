@@ -15,7 +15,7 @@ from tepin_host.compiler import Request, compile_model
 from tepin_host.models import demo_model_path, load_model
 from tepin_host.simulation import ChipSimulator
 from tepin_testbench.random_model import random_model
-from verification.testbenches.chip.runs import TINY, reference
+from verification.testbenches.chip.runs import TINY, random_requests, reference
 
 
 def assert_same(executable, requests, *, latency=20, stall=0):
@@ -34,13 +34,6 @@ def assert_same(executable, requests, *, latency=20, stall=0):
         np.testing.assert_array_equal(one.logits.view(np.uint32), other.logits.view(np.uint32))
     np.testing.assert_array_equal(memory, expected_memory)
     return found
-
-
-def random_requests(rng, shapes):
-    return [
-        Request(rng.integers(0, 64, prompt).tolist(), tokens, seed=index, temperature=index % 2, stop=(1, 2))
-        for index, (prompt, tokens) in enumerate(shapes)
-    ]
 
 
 @pytest.mark.parametrize("weights, activations", [("int8", "int16"), ("int4", "int8")])

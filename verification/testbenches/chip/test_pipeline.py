@@ -20,7 +20,7 @@ from tepin_host.models import demo_model_path, load_model
 from tepin_host.runtime import Report, run_reference, run_rtl
 from tepin_host.simulation import ChipSimulator, build_simulator, join, wire
 from tepin_testbench.random_model import random_model
-from verification.testbenches.chip.runs import TINY
+from verification.testbenches.chip.runs import TINY, random_requests
 
 LINKED = replace(TINY, links=2)
 WATCHDOG = 30_000
@@ -36,13 +36,6 @@ def start(executables, requests, *, latency=20, capacity=128, stall=0):
         ChipDriver(simulators[-1]).write("WATCHDOG", WATCHDOG)
     join(simulators, executables[0].plan.shard.network, latency=latency, capacity=capacity)
     return simulators
-
-
-def random_requests(rng, shapes):
-    return [
-        Request(rng.integers(0, 64, prompt).tolist(), tokens, seed=index, temperature=index % 2, stop=(1, 2))
-        for index, (prompt, tokens) in enumerate(shapes)
-    ]
 
 
 @pytest.mark.parametrize(

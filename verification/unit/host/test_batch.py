@@ -17,6 +17,7 @@ from tepin_host.runtime import Report, run_reference
 from tepin_reference.simulator import FunctionalSimulator
 from tepin_testbench import options
 from tepin_testbench.random_model import random_model
+from verification.unit.host.lines import assert_lines_as_alone, random_requests
 
 CONFIG = replace(PRESETS["tiny"], scratchpad_bytes=1 << 17, accumulator_rows=8)
 
@@ -26,29 +27,8 @@ def assert_as_alone(model, requests, rows, config=CONFIG, **formats):
     executable = compile_model(model, config, rows=rows, **formats)
     report = batch.BatchReport()
     events = list(batch.run_reference(executable, requests, report))
-    single = compile_model(model, config, **formats)
-    for line, (request, found) in enumerate(zip(requests, report.lines, strict=True)):
-        alone = Report()
-        tokens = list(run_reference(single, request, alone))
-        assert found.tokens == tokens, f"line {line}"
-        np.testing.assert_array_equal(found.logits.view(np.uint32), alone.logits.view(np.uint32))
-        assert [token for at, token, _ in events if at == line and token is not None] == tokens
-        assert [ended for at, _, ended in events if at == line][-1]
+    assert_lines_as_alone(compile_model(model, config, **formats), requests, report, events)
     return report
-
-
-def random_requests(rng, shapes, vocabulary=64, stop=(1, 2)):
-    """A request for each (tokens of the prompt, most tokens to write); every other one draws its tokens."""
-    return [
-        Request(
-            rng.integers(0, vocabulary, prompt).tolist(),
-            tokens,
-            seed=int(rng.integers(1 << 32)),
-            temperature=0.9 * (index % 2),
-            stop=stop,
-        )
-        for index, (prompt, tokens) in enumerate(shapes)
-    ]
 
 
 SHAPES = [(3, 5), (1, 9), (20, 4), (67, 3), (2, 3), (9, 6), (1, 1), (63, 4)]

@@ -21,7 +21,7 @@ from tepin_reference.network import Network
 from tepin_testbench.options import seed
 from tepin_testbench.random_model import random_model
 from verification.unit.host.generation import TINY
-from verification.unit.host.test_batch import random_requests
+from verification.unit.host.lines import assert_lines_as_alone, random_requests
 
 
 def linked(count, topology="ring"):
@@ -38,14 +38,7 @@ def assert_as_alone(model, requests, count, topology="ring", **settings):
     executables = stages(model, count, topology, **settings)
     report = batch.BatchReport()
     events = list(pipeline.run_reference(executables, requests, report))
-    single = compile_model(model, TINY, **settings)
-    for line, (request, found) in enumerate(zip(requests, report.lines, strict=True)):
-        alone = Report()
-        tokens = list(run_reference(single, request, alone))
-        assert found.tokens == tokens, f"line {line}"
-        np.testing.assert_array_equal(found.logits.view(np.uint32), alone.logits.view(np.uint32))
-        assert [token for at, token, _ in events if at == line and token is not None] == tokens
-        assert [ended for at, _, ended in events if at == line][-1]
+    assert_lines_as_alone(compile_model(model, TINY, **settings), requests, report, events)
     return report
 
 
