@@ -4,6 +4,7 @@
     rtl/NAME.v                a module each (with a single file: TOP.v, with all of them)
     rtl/tepin_ram_*.v, ...    memories, for SRAM macros to replace
     TOP.f, TOP.core, TOP.sdc  file list; FuseSoC; timing constraints
+    TOP.librelane.json        LibreLane, for silicon
     TOP_instance.v            an instance, to copy
     manifest.json             ports, conventions, configuration, memories
     datasheet.md              the same for people
@@ -45,6 +46,7 @@ _CONTENTS = (
     (".v", "Verilog-2005 of the module and of all below it"),
     (".f", "file list, for `iverilog -f` and `verilator -f`"),
     (".core", "description for FuseSoC"),
+    (".librelane.json", "configuration for LibreLane"),
     (".sdc", "timing constraints"),
 )
 
@@ -62,8 +64,8 @@ def file_names(top, *, single_file=False):
     name = TOPS[top].module
     software = ["registers.md", "tepin.h", "tepin_driver.h", "tepin_driver.c"] if top == "chip" else []
     benches = ["tb/"] if vectors.available(top) else []
-    flows = [f"{name}.f", f"{name}.core", f"{name}.sdc", f"{name}_instance.v", "datasheet.md"]
-    return [f"{name}.v" if single_file else "rtl/", *flows, *software, *benches, MANIFEST]
+    flows = [f"{name}{end}" for end in (".f", ".core", ".librelane.json", ".sdc", "_instance.v")]
+    return [f"{name}.v" if single_file else "rtl/", *flows, "datasheet.md", *software, *benches, MANIFEST]
 
 
 def export(config, top="chip", *, single_file=False):

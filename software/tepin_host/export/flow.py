@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tools want to know of a design: file list, FuseSoC core, timing constraints, an instance to copy."""
+"""What tools want to know of a design: file list, FuseSoC core, LibreLane, timing constraints, an instance to copy."""
 
+import json
 from importlib.metadata import version
 
 __all__ = ["files"]
@@ -22,6 +23,7 @@ def files(design, sources, bench):
     return {
         f"{design.top}.f": "".join(f"{name}\n" for name in sources),
         f"{design.top}.core": _core(design, sources, bench),
+        f"{design.top}.librelane.json": _librelane(design, sources),
         f"{design.top}.sdc": _constraints(design),
         f"{design.top}_instance.v": _instance(design),
     }
@@ -83,6 +85,22 @@ def _core(design, sources, bench):
             '        verilator_options: ["--timing", "--x-initial unique", "-Wno-fatal"]',
         ]
     return "\n".join(lines) + "\n"
+
+
+def _librelane(design, sources):
+    """A configuration of LibreLane's flow from Verilog to layout. Process and cells are named when it is called."""
+    constraints = f"dir::{design.top}.sdc"
+    settings = {
+        "meta": {"version": 2, "flow": "Classic"},
+        "DESIGN_NAME": design.top,
+        "VERILOG_FILES": [f"dir::{name}" for name in sources],
+        "CLOCK_PORT": "clk",
+        "CLOCK_PERIOD": _PERIOD,
+        "PNR_SDC_FILE": constraints,
+        "SIGNOFF_SDC_FILE": constraints,
+        "FP_CORE_UTIL": 40,
+    }
+    return json.dumps(settings, indent=2) + "\n"
 
 
 def _constraints(design):

@@ -14,6 +14,7 @@ __all__ = ["LIBRARY", "Harness", "compile_library"]
 LIBRARY = "libtepin.so"
 
 _VERILATOR_FLAGS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--noassert"]
+_OPTIMISE = "-O2"
 _COMPILER_FLAGS = ["-O2", "-fPIC", "-std=c++17"]
 
 
@@ -39,6 +40,8 @@ class Harness:
         What the C++ source includes from its own directory.
     files : dict
         Text of files that the wrapper includes, by name.
+    optimise : str
+        Of the design: how much the compiler does for its speed. Less is quicker to build.
     """
 
     top: str
@@ -49,12 +52,14 @@ class Harness:
     defines: dict = field(default_factory=dict)
     headers: tuple = ()
     files: dict = field(default_factory=dict)
+    optimise: str = _OPTIMISE
 
     def key(self, text):
         """Name in the cache of the library for this design."""
         numbers = [f"{name}={value}" for name, value in {**self.parameters, **self.defines}.items()]
         sources = [path.read_bytes() for path in (self.wrapper, self.source, *self.models, *self.headers)]
         sources += [[name, text] for name, text in self.files.items()]
+        sources += [self.optimise] if self.optimise != _OPTIMISE else []
         return verilator.content_key(text, self.top, sources, numbers, _VERILATOR_FLAGS, _COMPILER_FLAGS)
 
 
@@ -94,7 +99,7 @@ def _compile(directory, text, harness):
     environment = verilator.environment()
     jobs = str(os.cpu_count() or 1)
     flags = " ".join(_COMPILER_FLAGS)
-    environment["MAKEFLAGS"] += " OPT_FAST=-O2 OPT_GLOBAL=-O2 OPT_SLOW=-O0"
+    environment["MAKEFLAGS"] += f" OPT_FAST={harness.optimise} OPT_SLOW={harness.optimise} OPT_GLOBAL=-O2"
     objects = directory / "objects"
     with verilator.shared_runtime(_make(objects), *_VERILATOR_FLAGS, flags):
         _call(
@@ -106,8 +111,8 @@ def _compile(directory, text, harness):
                 *verilator.warning_arguments(),
                 "--output-split",
                 "20000",
-                "-CFLAGS",
-                flags,
+                "-CFLAGS",  # They come behind those above.
+                " ".join(flag for flag in _COMPILER_FLAGS if not flag.startswith("-O")),
                 "-j",
                 jobs,
                 "--top-module",

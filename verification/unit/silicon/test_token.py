@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole chip in real cells decodes a token: gates do in every cycle what the Verilog does, and data moves the energy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tepin.config import PRESETS
+from tepin_host.silicon.liberty import find_library, read_library
+from tepin_host.silicon.token import BLOCKS, MappedChip
+from tepin_testbench.random_model import random_model
+
+CYCLES = 2048
+
+
+def without_weights(model):
+    layers = tuple(
+        replace(
+            layer, **{name: np.zeros_like(value) for name, value in vars(layer).items() if value.ndim == 2}
+        )
+        for layer in model.layers
+    )
+    return replace(model, layers=layers, classifier=np.zeros_like(model.classifier))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_library() is None, reason="needs standard cells: scripts/setup silicon")
+def test_weights_move_energy():
+    chip = MappedChip(PRESETS["tiny"], read_library(find_library()))
+    model = random_model(1, n_layers=1, max_seq_len=64)
+    # `record` raises an error wherever gates, Verilog and functional simulator differ.
+    int8, int4, zero = (
+        chip.energy(*chip.record(each, latency=20, cycles=CYCLES, weights=weights))
+        for each, weights in ((model, "int8"), (model, "int4"), (without_weights(model), "int8"))
+    )
+    assert int8.multiplications == int4.multiplications == zero.multiplications
+    assert zero.parts["array"]["logic"] < 0.7 * int8.parts["array"]["logic"]
+    assert zero.total < int8.total
+    assert int4.cycles < int8.cycles  # half of the bytes come through the memory port
+    assert int4.total < int8.total
+    for energy in (int8, int4, zero):
+        assert set(energy.parts) == set(BLOCKS)
+        assert energy.with_clock("gated") < energy.with_clock("stopped") < energy.total
