@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small random language models for tests of everything that a model passes through."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tepin_host.models import LAYER_TENSORS, Layer, Model, ModelConfig, tensor_shapes
 
-__all__ = ["random_model"]
+__all__ = ["random_model", "without_weights"]
 
 # Standard deviation of a product of a normalised row with a matrix. Queries and keys above 1 make attention prefer some
 # tokens, the classifier above 1 makes the model prefer some words.
@@ -60,3 +62,12 @@ def random_model(seed, **overrides):
         final_norm=tensor("final_norm"),
         classifier=embedding if config.tied else tensor("classifier"),
     )
+
+
+def without_weights(model):
+    """The same model with zeros for all matrices, but for the embedding."""
+
+    def layer(old):
+        return replace(old, **{name: np.zeros_like(w) for name, w in vars(old).items() if w.ndim == 2})
+
+    return replace(model, layers=tuple(map(layer, model.layers)), classifier=np.zeros_like(model.classifier))

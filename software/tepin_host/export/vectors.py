@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tepin.control.registers import register
+from tepin_host.export.streams import STREAM_TOPS, stream_files
 from tepin_host.export.templates import template
 from tepin_host.selftest import Part, self_test_program
 from tepin_reference import float32, units
@@ -32,7 +33,7 @@ class Bench:
 
 def available(top):
     """Whether there is a testbench for a top."""
-    return top in ("chip", *_STREAMS)
+    return top in ("chip", *_STREAMS, *STREAM_TOPS)
 
 
 def bench(config, top, design):
@@ -52,6 +53,8 @@ def bench(config, top, design):
             cycles=1_000_000,
         )
         return Bench("tepin_system_tb", files)
+    if top in STREAM_TOPS:
+        return Bench(*stream_files(config, top, design))
     return _stream_bench(config, top, design)
 
 

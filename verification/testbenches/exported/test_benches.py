@@ -19,7 +19,7 @@ from tepin_testbench.random_model import random_model
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
-UNITS = ("softmax", "norm", "activation")
+UNITS = ("softmax", "norm", "activation", "array", "link", "switch")
 
 
 def written(directory, top):
@@ -45,13 +45,32 @@ def test_unit(tmp_path, top):
 
 
 @ICARUS
-def test_wrong_result_is_found(tmp_path):
-    written(tmp_path, "activation")
-    path = tmp_path / "tb" / "expected.hex"
+@pytest.mark.parametrize(
+    "top, file, line, said",
+    [
+        ("activation", "expected.hex", 7, "FAIL: 1 of "),
+        ("array", "expected_0.hex", 7, "FAIL: a word is wrong"),
+        ("link", "expected_1.hex", 39, "FAIL: a word is wrong"),
+        ("switch", "expected_3.hex", 20, "FAIL: a word is wrong"),
+    ],
+)
+def test_wrong_result_is_found(tmp_path, top, file, line, said):
+    written(tmp_path, top)
+    path = tmp_path / "tb" / file
     lines = path.read_text().splitlines()
-    lines[7] = f"{int(lines[7], 16) ^ 1:0{len(lines[7])}x}"
+    lines[line] = f"{int(lines[line], 16) ^ 1:0{len(lines[line])}x}"
     path.write_text("\n".join(lines) + "\n")
-    assert last_line(tmp_path, "tepin_activation") == f"FAIL: 1 of {len(lines)} beats are wrong"
+    assert last_line(tmp_path, f"tepin_{top}").startswith(said)
+
+
+@ICARUS
+def test_missing_word_is_found(tmp_path):
+    written(tmp_path, "array")
+    path = tmp_path / "tb" / "tepin_array_tb.v"
+    text = path.read_text()
+    path.write_text(text.replace(".valid(o__valid)", ".valid(o__valid && sink_0.total != 5)"))
+    assert path.read_text() != text
+    assert last_line(tmp_path, "tepin_array").startswith("FAIL: words are missing after ")
 
 
 def system_output(directory):

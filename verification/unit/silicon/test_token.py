@@ -1,27 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole chip in real cells decodes a token: gates do in every cycle what the Verilog does, and data moves the energy."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
 from tepin.config import PRESETS
 from tepin_host.silicon.liberty import find_library, read_library
 from tepin_host.silicon.token import BLOCKS, MappedChip
-from tepin_testbench.random_model import random_model
+from tepin_testbench.random_model import random_model, without_weights
 
 CYCLES = 2048
-
-
-def without_weights(model):
-    layers = tuple(
-        replace(
-            layer, **{name: np.zeros_like(value) for name, value in vars(layer).items() if value.ndim == 2}
-        )
-        for layer in model.layers
-    )
-    return replace(model, layers=layers, classifier=np.zeros_like(model.classifier))
 
 
 @pytest.mark.slow
