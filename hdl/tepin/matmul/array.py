@@ -42,6 +42,9 @@ class SystolicArray(wiring.Component):
     rows flow without a gap if it has at most as many. A tile of fewer than `rows` rows leaves weights from earlier on in
     the rest, so the activations of those rows have to be 0.
 
+    With `tiles`, a tile may promise in its first row that it is `certain`: the others follow in the cycles after it. Its
+    first pass may then enter in the cycle after that row, and meets each other row just when it has come.
+
     A pass is broadcast to the columns, row r `r` cycles after row 0, so that partial sums move down one row per cycle. A
     pass that has entered cannot be held up: `o` has no `ready`, and no signal reaches across the array but clocks.
 
@@ -56,18 +59,20 @@ class SystolicArray(wiring.Component):
         Bits of a signed activation, 2 to 18.
     tag : shape-like
         What accompanies a pass to its sums.
+    tiles : bool
+        Tiles may be certain.
     architecture : str or None
         Form of the multipliers, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
     Members
     -------
-    i_weights : In stream of `weight_row(columns)`
+    i_weights : In stream of `weight_row(columns, tiles=tiles)`
     i : In stream of `array_pass(...)`
-        `ready` is high but for a first pass whose tile is not complete.
+        `ready` is high but for a first pass whose tile is neither complete nor certain.
     o : Out stream of `array_sums(...)`, always ready
     """
 
-    def __init__(self, *, rows, columns, activation_width, tag=0, architecture=None):
+    def __init__(self, *, rows, columns, activation_width, tag=0, tiles=False, architecture=None):
         if rows < 1 or columns < 1:
             raise ValueError(f"rows and columns must be at least 1, not {rows} and {columns}")
         if not 2 <= activation_width <= 18:
@@ -75,13 +80,14 @@ class SystolicArray(wiring.Component):
         self.rows = rows
         self.columns = columns
         self.activation_width = activation_width
+        self.tiles = tiles
         self.sum_width = sum_width(rows=rows, activation_width=activation_width)
         self._architecture = architecture
         passes = array_pass(rows=rows, activation_width=activation_width, tag=tag)
         sums = array_sums(rows=rows, columns=columns, activation_width=activation_width, tag=tag)
         super().__init__(
             {
-                "i_weights": In(stream.Signature(weight_row(columns))),
+                "i_weights": In(stream.Signature(weight_row(columns, tiles=tiles))),
                 "i": In(stream.Signature(passes)),
                 "o": Out(stream.Signature(sums, always_ready=True)),
             }
@@ -96,9 +102,13 @@ class SystolicArray(wiring.Component):
         start = Signal()
         weights_taken = Signal()
         load_row = Signal(self.rows, init=1)  # one-hot
+        present = complete
+        if self.tiles:
+            certain = Signal()
+            present = complete | certain
         m.d.comb += [
-            self.i.ready.eq(~self.i.payload.first | complete),
-            start.eq(self.i.valid & self.i.payload.first & complete),
+            self.i.ready.eq(~self.i.payload.first | present),
+            start.eq(self.i.valid & self.i.payload.first & present),
             self.i_weights.ready.eq(~complete | start),
             weights_taken.eq(self.i_weights.valid & self.i_weights.ready),
         ]
@@ -107,6 +117,8 @@ class SystolicArray(wiring.Component):
             m.d.sync += load_row.eq(Mux(self.i_weights.payload.last, 1, load_row << 1))
         with m.Elif(start):
             m.d.sync += complete.eq(0)
+        if self.tiles:
+            self._start_early(m, complete, certain, start, weights_taken & load_row[0], weights_taken)
 
         # One register for the fan-out of weights to the rows and of activations to the columns.
         load = Signal(self.rows)
@@ -148,6 +160,17 @@ class SystolicArray(wiring.Component):
         m.d.comb += [self.o.valid.eq(last), self.o.payload.tag.eq(tags)]
         m.d.comb += [self.o.payload.sums[column].eq(value) for column, value in enumerate(sums)]
         return m
+
+    def _start_early(self, m, complete, certain, start, first_taken, taken):
+        """A tile is certain from its first row until it is complete, or its first pass has entered: then it never is."""
+        begun = Signal()  # the tile that loads has its first pass
+        row = self.i_weights.payload
+        with m.If(first_taken):
+            m.d.sync += [certain.eq(row.certain & ~row.last), begun.eq(0)]
+        with m.Elif(start & certain):
+            m.d.sync += [certain.eq(0), begun.eq(1)]
+        with m.If(taken & ~first_taken & row.last):
+            m.d.sync += [certain.eq(0), begun.eq(0), complete.eq(~(begun | (start & certain)))]
 
     def _delay_activation(self, m, row):
         """The activation of `row`, `row` + 2 cycles after its pass entered."""

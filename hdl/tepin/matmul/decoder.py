@@ -32,6 +32,9 @@ class WeightDecoder(wiring.Component):
         Bytes per word of the weight stream, a power of two, at least `columns`.
     line_bytes : int
         Bytes of a scratchpad line, at least `word_bytes`.
+    tiles : bool
+        Read whole int8 weight tiles ahead, see :class:`tepin.matmul.weight_reader.WeightReader`, and say in their first rows
+        whether the others are `certain`.
 
     Members
     -------
@@ -40,30 +43,33 @@ class WeightDecoder(wiring.Component):
         One for each job with `WeightSource.SCRATCHPAD`; may come before or after the job.
     i : In stream of words, for jobs with `WeightSource.FIFO`
     scratchpad : Out `ReadPort`
-    o : Out stream of `weight_row(columns)`
+    o : Out stream of `weight_row(columns, tiles=tiles)`
     o_scales : Out stream of `scale_row(columns)`
         Independent of `o`, but for being held up by each other sooner or later.
     fault, fault_address, fault_slot : Out
         A word was out of the scratchpad's range; high for one cycle.
     """
 
-    def __init__(self, *, rows, columns, word_bytes, line_bytes):
+    def __init__(self, *, rows, columns, word_bytes, line_bytes, tiles=False):
         self.rows = rows
         self.columns = columns
         self.word_bytes = word_bytes
-        self._generator = RequestGenerator(rows=rows, columns=columns)
-        self._reader = WeightReader(columns=columns, word_bytes=word_bytes, line_bytes=line_bytes)
-        self._gearbox = RowGearbox(
-            word_bytes=word_bytes, row_bytes=columns, sources=2, meta=row_meta(columns)
+        self.tiles = tiles
+        self._generator = RequestGenerator(rows=rows, columns=columns, tiles=tiles)
+        self._reader = WeightReader(
+            columns=columns, word_bytes=word_bytes, line_bytes=line_bytes, tile_rows=rows if tiles else 0
         )
-        self._dequantiser = Dequantiser(columns=columns)
+        self._gearbox = RowGearbox(
+            word_bytes=word_bytes, row_bytes=columns, sources=2, meta=row_meta(columns, tiles=tiles)
+        )
+        self._dequantiser = Dequantiser(columns=columns, tiles=tiles)
         super().__init__(
             {
                 "i_jobs": In(stream.Signature(WeightJob)),
                 "i_addresses": In(stream.Signature(WeightAddress)),
                 "i": In(stream.Signature(8 * word_bytes)),
                 "scratchpad": Out(ReadPort(line_bytes=line_bytes)),
-                "o": Out(stream.Signature(weight_row(columns))),
+                "o": Out(stream.Signature(weight_row(columns, tiles=tiles))),
                 "o_scales": Out(stream.Signature(scale_row(columns))),
                 "fault": Out(1),
                 "fault_address": Out(32),
@@ -89,6 +95,8 @@ class WeightDecoder(wiring.Component):
         connect(m, gearbox.o, dequantiser.i)
         connect(m, dequantiser.o, flipped(self.o))
         connect(m, dequantiser.o_scales, flipped(self.o_scales))
+        if self.tiles:
+            m.d.comb += [dequantiser.certain.eq(reader.certain), reader.passed.eq(dequantiser.passed)]
         m.d.comb += [
             self.fault.eq(reader.fault),
             self.fault_address.eq(reader.fault_address),

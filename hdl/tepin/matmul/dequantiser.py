@@ -12,9 +12,14 @@ from .requests import RowKind, row_meta
 __all__ = ["Dequantiser", "scale_row", "weight_row"]
 
 
-def weight_row(columns):
-    """Weights of one k. Members: `weights`, `columns` x int8; `last`, the last row of a weight tile."""
-    return data.StructLayout({"weights": data.ArrayLayout(signed(8), columns), "last": 1})
+def weight_row(columns, *, tiles=False):
+    """Weights of one k.
+
+    Members: `weights`, `columns` x int8; `last`, the last row of a weight tile. With `tiles`, also `certain`: if this is the
+    first row of a tile, all others follow, one per cycle if they are taken.
+    """
+    members = {"weights": data.ArrayLayout(signed(8), columns), "last": 1}
+    return data.StructLayout(members | ({"certain": 1} if tiles else {}))
 
 
 def scale_row(columns):
@@ -34,29 +39,34 @@ class Dequantiser(wiring.Component):
     ----------
     columns : int
         Columns of the array, a multiple of 4.
+    tiles : bool
+        Rows say whether they are `certain`.
 
     Members
     -------
-    i : In stream of `bytes` and `meta`, as `RowGearbox` makes it with `row_meta(columns)`
-    o : Out stream of `weight_row(columns)`
+    i : In stream of `bytes` and `meta`, as `RowGearbox` makes it with `row_meta(columns, tiles=tiles)`
+    o : Out stream of `weight_row(columns, tiles=tiles)`
     o_scales : Out stream of `scale_row(columns)`
+    certain, passed : In, Out
+        `WeightReader.certain` and `passed`; only with `tiles`.
     """
 
-    def __init__(self, *, columns):
+    def __init__(self, *, columns, tiles=False):
         self.columns = columns
+        self.tiles = tiles
+        rows = data.StructLayout({"bytes": 8 * columns, "meta": row_meta(columns, tiles=tiles)})
         super().__init__(
             {
-                "i": In(
-                    stream.Signature(data.StructLayout({"bytes": 8 * columns, "meta": row_meta(columns)}))
-                ),
-                "o": Out(stream.Signature(weight_row(columns))),
+                "i": In(stream.Signature(rows)),
+                "o": Out(stream.Signature(weight_row(columns, tiles=tiles))),
                 "o_scales": Out(stream.Signature(scale_row(columns))),
+                **({"certain": In(1), "passed": Out(1)} if tiles else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.weights = weights = StreamFifo(shape=weight_row(self.columns), depth=2)
+        m.submodules.weights = weights = StreamFifo(shape=self.o.payload.shape(), depth=2)
         m.submodules.scales = scales = StreamFifo(shape=scale_row(self.columns), depth=2)
         wiring.connect(m, weights.o, wiring.flipped(self.o))
         wiring.connect(m, scales.o, wiring.flipped(self.o_scales))
@@ -106,6 +116,16 @@ class Dequantiser(wiring.Component):
         with m.If(summed_free):
             m.d.sync += [summed.eq(valid), summed_last.eq(last)]
         m.d.comb += [weights.i.valid.eq(summed), weights.i.payload.last.eq(summed_last)]
+        if self.tiles:
+            certain, summed_certain = Signal(), Signal()
+            with m.If(free):
+                m.d.sync += certain.eq(row.meta.whole & self.certain)
+            with m.If(summed_free):
+                m.d.sync += summed_certain.eq(certain)
+            m.d.comb += [
+                weights.i.payload.certain.eq(summed_certain),
+                self.passed.eq(self.i.valid & self.i.ready & row.meta.whole & row.meta.end),
+            ]
         for column, value in enumerate(values):
             low = Signal(signed(8), name=f"low_{column}", reset_less=True)
             high = Signal(signed(10), name=f"high_{column}", reset_less=True)

@@ -125,12 +125,14 @@ class MatmulEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         connect, flipped = wiring.connect, wiring.flipped
+        # Where results leave row by row, a job alone is worth lines of weights ahead and first passes that enter early.
+        tiles = self.drain_width > 1 and self.rows * self.columns % self.line_bytes == 0
         shape = {"rows": self.rows, "columns": self.columns}
         lines = {"accumulator_rows": self.accumulator_rows, "line_bytes": self.line_bytes}
         m.submodules.commands = commands = CommandReader(Engine.MATMUL)
         m.submodules.dispatcher = dispatcher = Dispatcher(accumulator_rows=self.accumulator_rows)
         m.submodules.decoder = decoder = WeightDecoder(
-            **shape, word_bytes=self.fifo_word_bytes, line_bytes=self.line_bytes
+            **shape, word_bytes=self.fifo_word_bytes, line_bytes=self.line_bytes, tiles=tiles
         )
         m.submodules.reader = reader = ActivationReader(
             **shape, **lines, activation_width=self.activation_width
@@ -139,6 +141,7 @@ class MatmulEngine(wiring.Component):
             **shape,
             activation_width=self.activation_width,
             tag=pass_tag(self.accumulator_rows),
+            tiles=tiles,
             architecture=self._architecture,
         )
         m.submodules.accumulator = accumulator = Accumulator(

@@ -39,18 +39,20 @@ class WeightJob(data.Struct):
     n: 32
 
 
-def row_meta(columns):
+def row_meta(columns, *, tiles=False):
     """What is known of a row.
 
     Members: `kind`; `weights`, the job's weight type; `width`, columns of the present column tile; `end`, for codes: last row
-    of a weight tile, for scales: last of a column tile.
+    of a weight tile, for scales: last of a column tile. With `tiles`, also `whole`: the row belongs to a weight tile that is
+    read ahead as a whole; before a `WeightReader` has decided that, the tile that it begins may be.
     """
-    return data.StructLayout({"kind": RowKind, "weights": WeightType, "width": range(columns + 1), "end": 1})
+    members = {"kind": RowKind, "weights": WeightType, "width": range(columns + 1), "end": 1}
+    return data.StructLayout(members | ({"whole": 1} if tiles else {}))
 
 
-def row_request(columns):
+def row_request(columns, *, tiles=False):
     """A request to the gearbox with `row_meta`; `source` is a `WeightSource`, `last` ends the job."""
-    return gearbox_request(row_bytes=columns, sources=2, meta=row_meta(columns))
+    return gearbox_request(row_bytes=columns, sources=2, meta=row_meta(columns, tiles=tiles))
 
 
 class RequestGenerator(wiring.Component):
@@ -64,22 +66,28 @@ class RequestGenerator(wiring.Component):
         Rows of the array: every `rows` rows of codes, and the last one of a column tile, end a weight tile.
     columns : int
         Columns of the array, a multiple of 4.
+    tiles : bool
+        Mark the first row of each weight tile of `rows` x `columns` int8 weights as `whole`.
 
     Members
     -------
     i : In stream of `WeightJob`
-    o : Out stream of `row_request(columns)`
+    o : Out stream of `row_request(columns, tiles=tiles)`
     """
 
-    def __init__(self, *, rows, columns):
+    def __init__(self, *, rows, columns, tiles=False):
         if rows < 1:
             raise ValueError(f"rows must be at least 1, not {rows}")
         if columns < 4 or columns % 4:
             raise ValueError(f"columns must be a multiple of 4, not {columns}")
         self.rows = rows
         self.columns = columns
+        self.tiles = tiles
         super().__init__(
-            {"i": In(stream.Signature(WeightJob)), "o": Out(stream.Signature(row_request(columns)))}
+            {
+                "i": In(stream.Signature(WeightJob)),
+                "o": Out(stream.Signature(row_request(columns, tiles=tiles))),
+            }
         )
 
     def elaborate(self, platform):
@@ -113,6 +121,14 @@ class RequestGenerator(wiring.Component):
             request.meta.weights.eq(job.weights),
             request.meta.width.eq(width),
         ]
+        if self.tiles:
+            m.d.comb += request.meta.whole.eq(
+                (kind == RowKind.CODES)
+                & (job.weights == WeightType.INT8)
+                & (width == self.columns)
+                & (row == 0)
+                & (k_left >= self.rows)
+            )
         with m.Switch(kind):
             with m.Case(RowKind.PARAMETERS):
                 m.d.comb += request.size.eq(width)

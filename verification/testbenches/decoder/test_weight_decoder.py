@@ -18,14 +18,21 @@ from tepin_testbench.stream import StreamSink, StreamSource, check_streams, star
 from verification.testbenches.matmul.bench import ScratchpadModel
 from verification.testbenches.matmul.model import int4_weights, pack, random_matrix
 
-PARAMETERS = ("rows", "columns", "word_bytes", "line_bytes")
+PARAMETERS = ("rows", "columns", "word_bytes", "line_bytes", "tiles")
 MEMORY = 1 << 15
 
 
 @pytest.mark.parametrize(
     "shape",
-    [(2, 8, 8, 8), (4, 4, 16, 16), (2, 12, 16, 32)],
-    ids=lambda shape: f"{shape[0]}x{shape[1]}",
+    [
+        (2, 8, 8, 8, False),
+        (4, 4, 16, 16, False),
+        (2, 12, 16, 32, False),
+        (4, 8, 8, 8, True),
+        (8, 4, 8, 16, True),
+        (8, 12, 16, 32, True),
+    ],
+    ids=lambda shape: f"{shape[0]}x{shape[1]}{' by lines' * shape[4]}",
 )
 def test_weight_decoder(shape):
     arguments = dict(zip(PARAMETERS, shape, strict=True))
@@ -45,13 +52,21 @@ class Bench:
         self._jobs = StreamSource(dut, "i_jobs", shape=WeightJob, pause=pause)
         self._addresses = StreamSource(dut, "i_addresses", shape=WeightAddress, pause=pause)
         self._words = StreamSource(dut, "i", pause=pause)
-        self._rows = StreamSink(dut, "o", shape=weight_row(self.columns), pause=sink_pause)
+        shape = weight_row(self.columns, tiles=self.tiles)
+        self._rows = StreamSink(dut, "o", shape=shape, pause=sink_pause)
         self._scales = StreamSink(dut, "o_scales", shape=scale_row(self.columns), pause=sink_pause)
         self.scratchpad = ScratchpadModel(
             dut, self.memory, reads=["scratchpad"], writes=[], line_bytes=self.line_bytes, pause=pause
         )
         self.checkers = check_streams(dut)
         self.words = 0
+        self.certain = []  # whether each tile was
+        if self.tiles:
+            cocotb.start_soon(self._watch_tiles(dut, shape))
+
+    def align(self):
+        """The next matrix in the scratchpad begins with a line."""
+        self._free += -self._free % self.line_bytes
 
     def send(self, w8, pieces, scale, kind, source):
         k, n = w8.shape
@@ -80,6 +95,20 @@ class Bench:
                     self.expected_scales.append(
                         (bits[place : place + piece], int(place + piece >= len(bits)))
                     )
+
+    async def _watch_tiles(self, dut, shape):
+        """Of a tile that is certain there is a row in every cycle from the first one on."""
+        begins, certain = True, False
+        while True:
+            await RisingEdge(dut.clk)
+            valid = dut.o__valid.value == 1
+            assert valid or begins or not certain, f"no row of tile {len(self.certain)}, which was certain"
+            if valid and dut.o__ready.value == 1:
+                row = shape.from_bits(int(dut.o__payload.value))
+                if begins:
+                    certain = bool(row.certain)
+                    self.certain.append(certain)
+                begins = bool(row.last)
 
     async def finish(self):
         rows = await self._rows.receive(len(self.expected))
@@ -151,6 +180,31 @@ async def a_row_per_cycle(dut, source, kind):
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(pause=[0.0, 0.1, 0.5], sink_pause=[0.0, 0.5])
+async def whole_tiles_are_certain(dut, pause, sink_pause):
+    """Those that begin with a line, with int8 weights in the scratchpad; without pauses all of them."""
+    if not parameters()["tiles"]:
+        return
+    await start(dut)
+    rng = options.generator("tiles", pause, sink_pause)
+    bench = Bench(dut, pause=pause, sink_pause=sink_pause)
+    allowed = []
+    for k_tiles, n_tiles, extra in [(3, 2, 0), (1, 1, 0), (2, 1, 1), (3, 1, 0), (1, 2, 0)]:
+        k, n = k_tiles * bench.rows + extra, n_tiles * bench.columns
+        w8, pieces = random_matrix(rng, k, n, WeightType.INT8)
+        bench.align()
+        bench.send(w8, pieces, None, WeightType.INT8, WeightSource.SCRATCHPAD)
+        column = [True] * k_tiles + [False] * extra
+        whole = bench.columns * extra % bench.line_bytes == 0
+        allowed += column + (n_tiles - 1) * [tile and whole for tile in column]
+    await bench.finish()
+    assert all(may or not certain for may, certain in zip(allowed, bench.certain, strict=True))
+    assert any(bench.certain)
+    if not pause:
+        assert bench.certain == allowed
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def fault_names_its_address(dut):
     await start(dut)
     bench = Bench(dut)
@@ -159,9 +213,10 @@ async def fault_names_its_address(dut):
     bench._jobs.send(
         [{"source": WeightSource.SCRATCHPAD, "weights": WeightType.INT8, "k": 40, "n": bench.columns}]
     )
-    bench._addresses.send([{"address": 0x100 - 2 * bench.word_bytes, "slot": 3}])
+    bench._addresses.send([{"address": 0x100 - 2 * bench.line_bytes, "slot": 3}])
     for _ in range(60):
         await RisingEdge(dut.clk)
         if dut.fault.value == 1:
             faults.append((int(dut.fault_address.value), int(dut.fault_slot.value)))
-    assert faults[:2] == [(0x100, 3), (0x100 + bench.word_bytes, 3)]
+    size = bench.line_bytes if bench.tiles else bench.word_bytes
+    assert faults[:2] == [(0x100, 3), (0x100 + size, 3)]
