@@ -238,8 +238,8 @@ class ActivationReader(wiring.Component):
         ]
 
         reserved = Signal(range(self.depth + 1))
-        taken = queue.o.valid & queue.o.ready
-        m.d.comb += requests.valid.eq(read_valid)
+        taken = Signal()
+        m.d.comb += [taken.eq(queue.o.valid & queue.o.ready), requests.valid.eq(read_valid)]
         with m.If(read_valid & ~taken):
             m.d.sync += reserved.eq(reserved + 1)
         with m.Elif(taken & ~read_valid):

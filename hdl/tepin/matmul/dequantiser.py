@@ -87,7 +87,8 @@ class Dequantiser(wiring.Component):
             Signal(signed(8), name=f"value_{column}", reset_less=True) for column in range(self.columns)
         ]
         free = Signal()
-        summed, summed_free = Signal(), Signal()  # the second stage
+        summed = Signal()  # the second stage
+        summed_free = Signal()
         m.d.comb += [
             summed_free.eq(~summed | weights.i.ready),
             free.eq(~valid | summed_free),
@@ -117,7 +118,8 @@ class Dequantiser(wiring.Component):
             m.d.sync += [summed.eq(valid), summed_last.eq(last)]
         m.d.comb += [weights.i.valid.eq(summed), weights.i.payload.last.eq(summed_last)]
         if self.tiles:
-            certain, summed_certain = Signal(), Signal()
+            certain = Signal()
+            summed_certain = Signal()
             with m.If(free):
                 m.d.sync += certain.eq(row.meta.whole & self.certain)
             with m.If(summed_free):

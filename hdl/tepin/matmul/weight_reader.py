@@ -172,7 +172,8 @@ class WeightReader(wiring.Component):
             with m.If(request.last):
                 m.d.sync += [left.eq(0), started.eq(0)]
 
-        taken = words.o.valid & words.o.ready
+        taken = Signal()
+        m.d.comb += taken.eq(words.o.valid & words.o.ready)
         with m.If(read & ~taken):
             m.d.sync += reserved.eq(reserved + 1)
         with m.Elif(taken & ~read):
@@ -203,7 +204,8 @@ class WeightReader(wiring.Component):
 
     def _read_tiles(self, m, begins, asked, read, step):
         """(lines of a whole tile are still to be read, the present request is of a whole tile but not its first one)."""
-        lines, inside = Signal(range(self._lines + 1)), Signal()
+        lines = Signal(range(self._lines + 1))
+        inside = Signal()
         pending = lines != 0
         m.d.comb += [
             asked.whole.eq(begins | pending),

@@ -5,50 +5,31 @@ One row of one bank is followed, and column 0 of it; since it may be any, that i
 """
 
 from amaranth.hdl import Assume, Module, Mux, Signal, signed
-from amaranth.lib.wiring import Component, In, Out
 
 from tepin.matmul.accumulator import ACCUMULATOR_WIDTH, Accumulator
 from tepin_testbench.formal import implies
 from tepin_testbench.opened import Opened
+from verification.formal.matmul.claims import Claims
 
-__all__ = ["BUGS", "COVERED", "Accumulating"]
+__all__ = ["Accumulating"]
 
 _ROWS, _COLUMNS = 2, 2
 
-BUGS = {
-    "row": "in one bank, row 0 is added to, whatever the pass says",
-    "lost": "what was there is lost if another pass follows in the next cycle",
-    "twice": "a pass is counted twice if another one follows in the next cycle",
-}
 
-COVERED = {"added": 8, "twice": 8, "both": 8}
-"""What can happen, and within how many cycles from reset."""
+class Accumulating(Claims):
+    """Passes, and a row that is read over and over again."""
 
-
-class Accumulating(Component):
-    """Passes, and a row that is read over and over again.
-
-    Parameters
-    ----------
-    bug : str or None
-        One of `BUGS`.
-    """
+    BUGS = {
+        "row": "in one bank, row 0 is added to, whatever the pass says",
+        "lost": "what was there is lost if another pass follows in the next cycle",
+        "twice": "a pass is counted twice if another one follows in the next cycle",
+    }
+    COVERED = {"added": 8, "twice": 8, "both": 8}
+    DEPTH, SEARCH = 7, 10
 
     def __init__(self, *, bug=None):
-        self._bug = bug
-        super().__init__(
-            {
-                "valid": In(1),
-                "bank": In(1),
-                "row": In(1),
-                "overwrite": In(1),
-                "high": In(1),
-                "sum": In(signed(4)),
-                "which_bank": In(1),
-                "which_row": In(1),
-                **{name: Out(1) for name in COVERED},
-            }
-        )
+        flags = ("valid", "bank", "row", "overwrite", "high", "which_bank", "which_row")
+        super().__init__(dict.fromkeys(flags, 1) | {"sum": signed(4)}, bug=bug)
 
     def elaborate(self, platform):
         m = Module()

@@ -6,39 +6,30 @@ likes.
 """
 
 from amaranth.hdl import Assert, Assume, Module, Signal
-from amaranth.lib.wiring import Component, In, Out
 
 from tepin.matmul.row_writer import RowWriter
 from tepin_testbench.formal import implies
 from tepin_testbench.opened import Opened
+from verification.formal.matmul.claims import Claims
 
-__all__ = ["BUGS", "COVERED", "Writing"]
+__all__ = ["Writing"]
 
 _DEPTH = 8
 
-BUGS = {
-    "room": "there is room for one item more than the queue holds",
-    "early": "a place is given back when a write is offered, not when it is accepted",
-    "kept": "an end does not give its place back",
-}
 
-COVERED = {"full": 12, "written": 8, "ended": 8}
-"""What can happen, and within how many cycles from reset."""
+class Writing(Claims):
+    """Items: the queue never refuses one, each becomes one write or end, and places come back."""
 
-
-class Writing(Component):
-    """Items, and the claims that the queue never refuses one, that each becomes one write or end, and that places come back.
-
-    Parameters
-    ----------
-    bug : str or None
-        One of `BUGS`.
-    """
+    BUGS = {
+        "room": "there is room for one item more than the queue holds",
+        "early": "a place is given back when a write is offered, not when it is accepted",
+        "kept": "an end does not give its place back",
+    }
+    COVERED = {"full": 12, "written": 8, "ended": 8}
+    DEPTH, SEARCH = 4, 24
 
     def __init__(self, *, bug=None):
-        self._bug = bug
-        flags = ("valid", "grant", "offer", "end")
-        super().__init__({name: In(1) for name in flags} | {name: Out(1) for name in COVERED})
+        super().__init__(dict.fromkeys(("valid", "grant", "offer", "end"), 1), bug=bug)
 
     def elaborate(self, platform):
         m = Module()
