@@ -116,7 +116,7 @@ def cold(say, config, size, library):
     say(case)
     job = random_job(np.random.default_rng(_SEED), config, size, size, size)
     run = Resident(config, [job]).run(library, latency=_LATENCY)
-    wait = config.rows + config.columns - 2 + 2 * ReadPort.LATENCY
+    wait = config.rows - 1 + 2 * ReadPort.LATENCY
     yield from _rows(case, config, size**3, run.cycles, _array(config, [job]), wait=wait)
 
 
@@ -133,7 +133,7 @@ def memory(say, config, shape, count, library, *, rows=None):
         for number, job in enumerate(jobs)
     ]
     run = _stream(config, jobs, schedule).run(library, latency=_LATENCY)
-    wait = config.rows + config.columns - 2 + 2 * _LATENCY if count == 1 else 0
+    wait = config.rows - 1 + 2 * _LATENCY if count == 1 else 0
     yield from _rows(case, config, count * m * k * n, run.cycles, _bounds(config, jobs), wait=wait)
 
 

@@ -22,6 +22,7 @@ from tepin_reference.weights import GROUP, tile_bytes, unpack
 __all__ = ["Job", "Resident", "Run", "Streamed", "blocks", "random_job"]
 
 _MOST_CYCLES = 1 << 40
+_BURST_BEATS = 16
 _ALIGNMENT = 64
 _ACTIVATIONS = {
     "int8": (ActivationType.INT8, np.int8, -128, 127),
@@ -184,14 +185,15 @@ class _Program:
             {
                 "rows": self._place(job.rows),
                 "stream": self._place(job.stream),
-                "sums": self._place(np.zeros(job.m * self.output_stride(job), np.uint8)),
+                "sums": self._place(np.zeros(job.sums.nbytes, np.uint8)),
             }
             for job in jobs
         ]
 
-    def output_stride(self, job):
-        """Bytes from row to row of the results in memory."""
-        return 4 * job.n
+    def _pieces_of(self, number):
+        """(row, rows, column, columns) of each piece of a job, in the order in which they lie in memory, each row by row."""
+        job = self.jobs[number]
+        return [(0, job.m, 0, job.n)]
 
     def _place(self, content):
         address = self._size
@@ -224,9 +226,12 @@ class _Program:
         if error := driver.error():
             raise CheckFailed(f"the program stopped with {error}")
         for number, (job, place) in enumerate(zip(self.jobs, self.places, strict=True)):
-            stride = self.output_stride(job)
-            found = simulator.memory[place["sums"] : place["sums"] + job.m * stride]
-            found = found.reshape(job.m, stride)[:, : 4 * job.n].copy().view("<i4")
+            found = np.empty_like(job.sums)
+            begin = place["sums"]
+            for row, rows, column, columns in self._pieces_of(number):
+                piece = simulator.memory[begin : begin + 4 * rows * columns].copy().view("<i4")
+                found[row : row + rows, column : column + columns] = piece.reshape(rows, columns)
+                begin += piece.nbytes
             if (found != job.sums).any():
                 wrong = int((found != job.sums).sum())
                 raise CheckFailed(
@@ -284,7 +289,7 @@ class Resident(_Program):
         a.fence()
         for job, place, spot in zip(jobs, self.places, spots, strict=True):
             local = self._local_stride(job)
-            a.store(spot["sums"], place["sums"], 4 * job.n, repeat=(job.m, self.output_stride(job), local))
+            a.store(spot["sums"], place["sums"], 4 * job.n, repeat=(job.m, 4 * job.n, local))
         a.end()
 
     def _local_stride(self, job):
@@ -302,25 +307,34 @@ class _Ring:
 
     def __init__(self, begin, end):
         self._begin, self._end = begin, end
-        self._next = begin
-        self._taken = []  # (begin, end, index)
 
-    def take(self, size, index):
-        """(address, how many of the pieces before this one have to be stored before it may be written)."""
-        begin = self._next if self._next + size <= self._end else self._begin
-        end = begin + size
-        in_the_way = [taken for taken in self._taken if taken[0] < end and begin < taken[1]]
-        self._taken = [taken for taken in self._taken if taken not in in_the_way] + [(begin, end, index)]
-        self._next = _aligned(end)
-        return begin, max((taken[2] + 1 for taken in in_the_way), default=0)
+    def places(self, sizes):
+        """(address, how many of the pieces have to be stored before this one may be written) of each piece.
+
+        Those numbers rise by one from piece to piece, earlier than they must if need be: each wait beyond one is a command.
+        """
+        following, taken, result = self._begin, [], []
+        for index, size in enumerate(sizes):
+            begin = following if following + size <= self._end else self._begin
+            end = begin + size
+            in_the_way = [place for place in taken if place[0] < end and begin < place[1]]
+            taken = [place for place in taken if place not in in_the_way] + [(begin, end, index)]
+            result.append((begin, max((place[2] + 1 for place in in_the_way), default=0)))
+            following = _aligned(end)
+        needed = 0
+        for index in reversed(range(len(result))):
+            needed = max(needed - 1, result[index][1])
+            result[index] = result[index][0], needed
+        return result
 
 
 class Streamed(_Program):
     """Jobs behind each other, all operands and results through the DMA.
 
     Blocks of activations are loaded to slots, results stored from a ring of pieces, weights stream through the FIFO. Loads go
-    first on the port, so those of a block wait until the weights of the block before it have been fetched. A command waits
-    for one semaphore and signals one; where it takes more, a NOP of the same engine has the others.
+    first on the port, so a long one waits until the weights of the block before it have been fetched. A command waits
+    for one semaphore and signals one; where it takes more, a NOP of the same engine has the others. Results lie in memory
+    piece by piece.
 
     Parameters
     ----------
@@ -339,8 +353,10 @@ class Streamed(_Program):
         for number, (job, rows_of) in enumerate(zip(jobs, schedule, strict=True)):
             for row, rows in rows_of:
                 width = min(job.n, max(1, piece_bytes // (4 * rows * config.columns)) * config.columns)
-                if (number, row + rows) == (len(jobs) - 1, job.m):
-                    # Nothing runs beside the store of the very last piece.
+                # Nothing is stored beside the computation of the first piece, nor computed beside the store of the last; and
+                # where stores take as long as products, they never catch up with them.
+                hurries = not block_list or (number, row + rows) == (len(jobs) - 1, job.m)
+                if hurries or job.sums.nbytes / config.port_bytes >= job.cycles(config):
                     width = min(width, max(config.columns, _aligned(job.n // 4, config.columns)))
                 for column in range(0, job.n, width):
                     division.append((number, row, rows, column, min(width, job.n - column), len(block_list)))
@@ -352,28 +368,41 @@ class Streamed(_Program):
             raise ValueError(
                 f"{block_slots} blocks of {block_bytes} bytes and pieces of {largest} do not fit the scratchpad"
             )
-        self._emit(division, block_slots, block_bytes, _Ring(begin, config.scratchpad_bytes))
+        self._division = division
+        self._emit(division, block_list, block_slots, _Ring(begin, config.scratchpad_bytes))
 
-    def _emit(self, division, block_slots, block_bytes, ring):
+    def _pieces_of(self, number):
+        return [piece[1:-1] for piece in self._division if piece[0] == number]
+
+    def _delays(self, job, rows, load_bytes):
+        """Whether a load takes longer than the weights that are under way before it keep the array busy with `rows` rows."""
+        config = self.config
+        under_way = (config.outstanding - 1) * _BURST_BEATS * config.port_bytes
+        share = min(1, under_way / len(job.stream))
+        return load_bytes / config.port_bytes > share * job.cycles(config, rows)
+
+    def _emit(self, division, block_list, block_slots, ring):
         a, config = self._assembler, self.config
         loaded, consumed, fetched = (a.semaphore(name) for name in ("loaded", "consumed", "fetched"))
         computed, stored = a.semaphore("computed"), a.semaphore("stored")
         last_of = {piece[-1]: index for index, piece in enumerate(division)}
-        begun, awaited = -1, 0
+        begun, awaited, late = -1, 0, False
+        stored_bytes = [0] * len(self.jobs)
+        outputs = ring.places([4 * rows * columns for _, _, rows, _, columns, _ in division])
         for index, (number, row, rows, column, columns, block) in enumerate(division):
             job, place = self.jobs[number], self.places[number]
-            local = block % block_slots * block_bytes
+            local = block % block_slots * _aligned(max(block_list))
             begins = block != begun
             begun = block
             if begins:
                 if block >= block_slots:
                     a.nop(Engine.LOADS, wait=consumed)
                 address = place["rows"] + row * job.stride
-                a.load(address, local, rows * job.stride, wait=fetched if block else 0, signal=loaded)
+                a.load(address, local, rows * job.stride, wait=fetched if late else 0, signal=loaded)
+                late = block + 1 < len(block_list) and self._delays(job, rows, block_list[block + 1])
             begin, length = job.weight_range(config.columns, column, columns)
-            more = begins and block < division[-1][-1]
-            a.weights(place["stream"] + begin, length, signal=fetched if more else 0)
-            output, needed = ring.take(4 * rows * columns, index)
+            a.weights(place["stream"] + begin, length, signal=fetched if begins and late else 0)
+            size, (output, needed) = 4 * rows * columns, outputs[index]
             waits = [stored] * (needed - awaited) + [loaded] * begins or [0]
             for semaphore in waits[:-1]:
                 a.nop(Engine.MATMUL, wait=semaphore)
@@ -385,10 +414,8 @@ class Streamed(_Program):
             )  # fmt: skip
             if last_of[block] == index:
                 a.nop(Engine.MATMUL, signal=consumed)
-            target, stride = place["sums"] + row * self.output_stride(job) + 4 * column, 4 * columns
-            repeat = None if columns == job.n else (rows, self.output_stride(job), stride)
-            length = stride if repeat else stride * rows
-            a.store(output, target, length, repeat=repeat, wait=computed, signal=stored)
+            a.store(output, place["sums"] + stored_bytes[number], size, wait=computed, signal=stored)
+            stored_bytes[number] += size
         a.end()
 
     def run(self, library, *, latency):

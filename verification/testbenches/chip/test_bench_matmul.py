@@ -9,8 +9,6 @@ from tepin_host.bench.matmul import SMALL, cold, decode, memory, ragged
 from tepin_host.bench.matmul_jobs import Resident, Streamed, blocks, random_job
 from tepin_host.simulation import build_simulator
 
-SKEW = SMALL.rows + SMALL.columns - 2
-
 
 @pytest.fixture(scope="module")
 def library():
