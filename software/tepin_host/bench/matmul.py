@@ -14,7 +14,8 @@ import numpy as np
 
 from tepin.config import PRESETS
 from tepin.memory.ports import ReadPort
-from tepin_host.bench.matmul_jobs import Resident, Streamed, blocks, random_job
+from tepin_host.bench.matmul_jobs import Resident, random_job
+from tepin_host.bench.matmul_streams import Streamed, blocks
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.simulation import build_simulator
 

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matrix products as programs of the chip: operands that are random, the schedule of their pieces, and a run with a
-stopwatch.
-
-A *job* is one product. It is computed in *pieces*, a matmul command each: some rows by some column tiles. Pieces that use
-the same rows of activations are a *block*. Activations, weights and results of several pieces are under way at a time.
-"""
+"""Matrix products as programs of the chip: operands that are random, and a run with a stopwatch. A *job* is one product."""
 
 from dataclasses import dataclass
 
@@ -19,10 +14,9 @@ from tepin_host.quantize import QuantizedMatrix
 from tepin_host.simulation import ChipSimulator
 from tepin_reference.weights import GROUP, tile_bytes, unpack
 
-__all__ = ["Job", "Resident", "Run", "Streamed", "blocks", "random_job"]
+__all__ = ["Job", "Program", "Resident", "Run", "aligned", "random_job"]
 
 _MOST_CYCLES = 1 << 40
-_BURST_BEATS = 16
 _ALIGNMENT = 64
 _ACTIVATIONS = {
     "int8": (ActivationType.INT8, np.int8, -128, 127),
@@ -30,7 +24,7 @@ _ACTIVATIONS = {
 }
 
 
-def _aligned(size, to=_ALIGNMENT):
+def aligned(size, to=_ALIGNMENT):
     return -(-size // to) * to
 
 
@@ -67,7 +61,7 @@ class Job:
     @property
     def stride(self):
         """Bytes from row to row of the activations."""
-        return _aligned(self.activations.itemsize * self.k, 4)
+        return aligned(self.activations.itemsize * self.k, 4)
 
     @property
     def rows(self):
@@ -126,33 +120,6 @@ def random_job(rng, config, m, k, n, *, weights="int8", activations="int8"):
     return Job(a, stream, sums, kind)
 
 
-def blocks(job, config, *, first, last, rows=None):
-    """Divide the rows of a job: (first row, rows) of each block, of at most `rows` (all that have accumulators) rows.
-
-    The array waits for the `first` block of all to be loaded, so that is as small as it may be if its weights and the other
-    rows are to come while it is computed; and the memory for the `last` one of all to be stored, so towards the end each
-    block is half of what is left.
-    """
-    most, least = rows or config.accumulator_rows, config.rows
-    sizes, left = [], job.m
-    if first and left > least:
-        size = least
-        while size < min(left, most):
-            others = (left - size) * job.stride
-            if job.cycles(config, size) * config.port_bytes >= len(job.stream) + others:
-                break
-            size = min(size + least, left)
-        sizes, left = [size], left - size
-    while left:
-        size = min(left, most)
-        if last and size == left and left > least:
-            size = max(least, _aligned(left // 2, least))
-        sizes.append(size)
-        left -= size
-    starts = np.cumsum([0, *sizes])[:-1].tolist()
-    return list(zip(starts, sizes, strict=True))
-
-
 @dataclass(frozen=True)
 class Run:
     """What a run took.
@@ -173,7 +140,7 @@ class Run:
     written_bytes: int
 
 
-class _Program:
+class Program:
     """A program with its memory, and where in it the results of each job are."""
 
     def __init__(self, config, jobs):
@@ -198,7 +165,7 @@ class _Program:
     def _place(self, content):
         address = self._size
         self._pieces.append((address, content))
-        self._size = _aligned(address + content.nbytes)
+        self._size = aligned(address + content.nbytes)
         return address
 
     def memory(self):
@@ -246,7 +213,7 @@ class _Program:
         return Run(trace.commands, end - begin, moved("weights", "loads"), moved("stores"))
 
 
-class Resident(_Program):
+class Resident(Program):
     """Jobs whose activations are in the scratchpad when the clock starts; the weights, too, unless they are `streamed`.
 
     The results stay there and are stored after the clock has stopped. Commands follow each other without a semaphore.
@@ -267,9 +234,9 @@ class Resident(_Program):
                 "sums": job.m * self._local_stride(job),
             }
             if pad["rows"] % bank + sizes["rows"] > bank:
-                pad["rows"] = _aligned(pad["rows"], bank)
+                pad["rows"] = aligned(pad["rows"], bank)
             spots.append(dict(pad))
-            pad = {name: _aligned(pad[name] + size, 2 * config.line_bytes) for name, size in sizes.items()}
+            pad = {name: aligned(pad[name] + size, 2 * config.line_bytes) for name, size in sizes.items()}
         if any(pad[name] > limits[name] for name in pad):
             raise ValueError(f"the jobs end at {pad} in the scratchpad, places end at {limits}")
         for job, place, spot in zip(jobs, self.places, spots, strict=True):
@@ -293,143 +260,10 @@ class Resident(_Program):
         a.end()
 
     def _local_stride(self, job):
-        return _aligned(4 * job.n, self.config.line_bytes)
+        return aligned(4 * job.n, self.config.line_bytes)
 
     def run(self, library, *, latency):
         """From the last word of the first command to the last signal."""
         trace = self._execute(library, latency)
         products = [command for command in trace.commands if command.engine == Engine.MATMUL]
         return self._measure(trace, products[0].read, products[-1].ended)
-
-
-class _Ring:
-    """Places for results, one behind the other and around again."""
-
-    def __init__(self, begin, end):
-        self._begin, self._end = begin, end
-
-    def places(self, sizes):
-        """(address, how many of the pieces have to be stored before this one may be written) of each piece.
-
-        Those numbers rise by one from piece to piece, earlier than they must if need be: each wait beyond one is a command.
-        """
-        following, taken, result = self._begin, [], []
-        for index, size in enumerate(sizes):
-            begin = following if following + size <= self._end else self._begin
-            end = begin + size
-            in_the_way = [place for place in taken if place[0] < end and begin < place[1]]
-            taken = [place for place in taken if place not in in_the_way] + [(begin, end, index)]
-            result.append((begin, max((place[2] + 1 for place in in_the_way), default=0)))
-            following = _aligned(end)
-        needed = 0
-        for index in reversed(range(len(result))):
-            needed = max(needed - 1, result[index][1])
-            result[index] = result[index][0], needed
-        return result
-
-
-class Streamed(_Program):
-    """Jobs behind each other, all operands and results through the DMA.
-
-    Blocks of activations are loaded to slots, results stored from a ring of pieces, weights stream through the FIFO. Loads go
-    first on the port, so a long one waits until the weights of the block before it have been fetched. A command waits
-    for one semaphore and signals one; where it takes more, a NOP of the same engine has the others. Results lie in memory
-    piece by piece.
-
-    Parameters
-    ----------
-    schedule : list of list of (first row, rows)
-        Blocks of each job.
-    piece_bytes : int
-        Most bytes of results of a piece.
-    block_slots : int
-        Blocks that are in the scratchpad at a time.
-    """
-
-    def __init__(self, config, jobs, schedule, *, piece_bytes, block_slots=2):
-        super().__init__(config, jobs)
-        division = []  # (job, row, rows, column, columns, block) of each piece
-        block_list = []
-        for number, (job, rows_of) in enumerate(zip(jobs, schedule, strict=True)):
-            for row, rows in rows_of:
-                width = min(job.n, max(1, piece_bytes // (4 * rows * config.columns)) * config.columns)
-                # Nothing is stored beside the computation of the first piece, nor computed beside the store of the last; and
-                # where stores take as long as products, they never catch up with them.
-                hurries = not block_list or (number, row + rows) == (len(jobs) - 1, job.m)
-                if hurries or job.sums.nbytes / config.port_bytes >= job.cycles(config):
-                    width = min(width, max(config.columns, _aligned(job.n // 4, config.columns)))
-                for column in range(0, job.n, width):
-                    division.append((number, row, rows, column, min(width, job.n - column), len(block_list)))
-                block_list.append(job.stride * rows)
-        block_bytes = _aligned(max(block_list))
-        begin = _aligned(block_slots * block_bytes, config.bank_bytes)
-        largest = max(4 * rows * columns for _, _, rows, _, columns, _ in division)
-        if begin + 2 * largest > config.scratchpad_bytes:
-            raise ValueError(
-                f"{block_slots} blocks of {block_bytes} bytes and pieces of {largest} do not fit the scratchpad"
-            )
-        self._division = division
-        self._emit(division, block_list, block_slots, _Ring(begin, config.scratchpad_bytes))
-
-    def _pieces_of(self, number):
-        return [piece[1:-1] for piece in self._division if piece[0] == number]
-
-    def _delays(self, job, rows, load_bytes):
-        """Whether a load takes longer than the weights that are under way before it keep the array busy with `rows` rows."""
-        config = self.config
-        under_way = (config.outstanding - 1) * _BURST_BEATS * config.port_bytes
-        share = min(1, under_way / len(job.stream))
-        return load_bytes / config.port_bytes > share * job.cycles(config, rows)
-
-    def _emit(self, division, block_list, block_slots, ring):
-        a, config = self._assembler, self.config
-        loaded, consumed, fetched = (a.semaphore(name) for name in ("loaded", "consumed", "fetched"))
-        computed, stored = a.semaphore("computed"), a.semaphore("stored")
-        last_of = {piece[-1]: index for index, piece in enumerate(division)}
-        begun, awaited, late = -1, 0, False
-        stored_bytes = [0] * len(self.jobs)
-        outputs = ring.places([4 * rows * columns for _, _, rows, _, columns, _ in division])
-        for index, (number, row, rows, column, columns, block) in enumerate(division):
-            job, place = self.jobs[number], self.places[number]
-            local = block % block_slots * _aligned(max(block_list))
-            begins = block != begun
-            begun = block
-            if begins:
-                if block >= block_slots:
-                    a.nop(Engine.LOADS, wait=consumed)
-                address = place["rows"] + row * job.stride
-                a.load(address, local, rows * job.stride, wait=fetched if late else 0, signal=loaded)
-                late = block + 1 < len(block_list) and self._delays(job, rows, block_list[block + 1])
-            begin, length = job.weight_range(config.columns, column, columns)
-            a.weights(place["stream"] + begin, length, signal=fetched if begins and late else 0)
-            size, (output, needed) = 4 * rows * columns, outputs[index]
-            waits = [stored] * (needed - awaited) + [loaded] * begins or [0]
-            for semaphore in waits[:-1]:
-                a.nop(Engine.MATMUL, wait=semaphore)
-            awaited = max(awaited, needed)
-            a.matmul(
-                m=rows, k=job.k, n=columns, activations=local, activation_stride=job.stride,
-                output=output, output_stride=4 * columns, weights=job.weights, activation_type=job.kind,
-                scales=False, wait=waits[-1], signal=computed,
-            )  # fmt: skip
-            if last_of[block] == index:
-                a.nop(Engine.MATMUL, signal=consumed)
-            a.store(output, place["sums"] + stored_bytes[number], size, wait=computed, signal=stored)
-            stored_bytes[number] += size
-        a.end()
-
-    def run(self, library, *, latency):
-        """From the last word of the first descriptor to the last write response.
-
-        Checked to have moved all operands and results.
-        """
-        trace = self._execute(library, latency)
-        first = min(command.read for command in trace.commands if command.engine != Engine.MATMUL)
-        run = self._measure(trace, first, trace.last_response)
-        operands = sum(job.m * job.stride + len(job.stream) for job in self.jobs)
-        results = sum(job.sums.nbytes for job in self.jobs)
-        if run.read_bytes < operands or run.written_bytes < results:
-            raise CheckFailed(
-                f"{run.read_bytes} bytes read of {operands}, {run.written_bytes} written of {results}"
-            )
-        return run

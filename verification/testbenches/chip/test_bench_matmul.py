@@ -6,7 +6,8 @@ import pytest
 
 from tepin_host.bench import CheckFailed
 from tepin_host.bench.matmul import SMALL, cold, decode, memory, ragged
-from tepin_host.bench.matmul_jobs import Resident, Streamed, blocks, random_job
+from tepin_host.bench.matmul_jobs import Resident, random_job
+from tepin_host.bench.matmul_streams import Streamed, blocks
 from tepin_host.simulation import build_simulator
 
 
@@ -71,7 +72,7 @@ def test_wrong_sums_are_found(library):
 def test_what_does_not_fit_is_said():
     rng = np.random.default_rng(1)
     job = random_job(rng, SMALL, 64, 64, 64)
-    with pytest.raises(ValueError, match="60 blocks of 4096 bytes and pieces of 4096 do not fit"):
+    with pytest.raises(ValueError, match="60 blocks of 4096 bytes and pieces of 2048 do not fit"):
         Streamed(SMALL, [job], [[(0, 64)]], piece_bytes=1 << 14, block_slots=60)
 
 
@@ -80,5 +81,5 @@ def test_blocks_begin_and_end_small():
     job = random_job(rng, SMALL, 100, 64, 64)
     assert blocks(job, SMALL, first=False, last=False) == [(0, 100)]
     assert blocks(job, SMALL, first=True, last=False) == [(0, 24), (24, 76)]
-    assert [rows for _, rows in blocks(job, SMALL, first=False, last=True)] == [56, 24, 16, 4]
+    assert [rows for _, rows in blocks(job, SMALL, first=False, last=True)] == [56, 24, 20]
     assert blocks(job, SMALL, first=False, last=False, rows=64) == [(0, 64), (64, 36)]

@@ -77,6 +77,13 @@ def test_weight_reader_init_wrong_word_bytes():
         WeightReader(columns=8, word_bytes=32, line_bytes=16)
 
 
+@pytest.mark.parametrize("tile_rows", [1, 3])
+def test_weight_reader_init_wrong_tile_rows(tile_rows):
+    message = f"tile_rows must be 0, or at least 2 rows of 8 bytes that fill lines of 16, not {tile_rows}"
+    with pytest.raises(ValueError, match=message):
+        WeightReader(columns=8, word_bytes=8, line_bytes=16, tile_rows=tile_rows)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 64])
 @pytest.mark.parametrize("activation_width", [8, 16])
 def test_sum_width_holds_the_largest_sum(rows, activation_width):

@@ -24,10 +24,20 @@ def requests(rows, columns, k, n, kind, scales, source):
     return [(*request, source, int(number == len(result) - 1)) for number, request in enumerate(result)]
 
 
-@pytest.mark.parametrize("rows, columns", [(2, 8), (3, 4), (1, 12)])
+def begin_tiles(rows, columns, k, n, kind, scales, source):
+    """Of each request, whether a weight tile of int8 weights begins with it that has all rows and columns."""
+    marks, row = [], 0
+    for what, _, width, *_ in requests(rows, columns, k, n, kind, scales, source):
+        whole = row % rows == 0 and row + rows <= k and width == columns
+        marks.append(int(whole and what == RowKind.CODES and kind == WeightType.INT8))
+        row = (row + (what == RowKind.CODES)) % k
+    return marks
+
+
+@pytest.mark.parametrize("rows, columns, tiles", [(2, 8, True), (3, 4, False), (1, 12, False)])
 @pytest.mark.parametrize("pause", [0.0, 0.4])
-def test_order(rows, columns, pause, rng):
-    dut = RequestGenerator(rows=rows, columns=columns)
+def test_order(rows, columns, tiles, pause, rng):
+    dut = RequestGenerator(rows=rows, columns=columns, tiles=tiles)
     jobs = []
     for _ in range(12):
         k, n = (
@@ -37,6 +47,7 @@ def test_order(rows, columns, pause, rng):
         kind, source = WeightType(int(rng.integers(2))), WeightSource(int(rng.integers(2)))
         jobs.append((k, n, kind, int(rng.integers(2)), source))
     expected = sum((requests(rows, columns, *job) for job in jobs), [])
+    marks = sum((begin_tiles(rows, columns, *job) for job in jobs), [])
 
     async def send(ctx):
         for k, n, kind, scales, source in jobs:
@@ -60,6 +71,7 @@ def test_order(rows, columns, pause, rng):
             meta = got.meta
             started = not got.last  # The next job begins a cycle later.
             assert (meta.kind, got.size, meta.width, meta.end, WeightSource(got.source), got.last) == wanted
+            assert not tiles or meta.whole == marks[number]
 
     simulate(dut, send, receive, cycles=4 * len(expected) + 100)
 
