@@ -39,7 +39,7 @@ def test_unit(tmp_path, top):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["sim", "board"])
+@pytest.mark.parametrize("preset", ["sim", "board", "asic"])
 def test_preset(tmp_path, preset):
     check(tmp_path, PRESETS[preset], "chip")
 
