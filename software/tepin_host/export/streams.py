@@ -181,6 +181,8 @@ def stream_files(config, top, design):
         INSTANCES="\n\n".join(instances),
     )
     files["tb/tepin_streams.v"] = template("tepin_streams.v")
+    if top == "array":
+        files["tb/test_array.py"] = template("test_array.py")
     return name, files
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The testbenches that `tepin verilog` writes, as somebody runs them who has a simulator and nothing else."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,24 @@ def test_wrong_result_is_found(tmp_path, top, file, line, said):
     lines[line] = f"{int(lines[line], 16) ^ 1:0{len(lines[line])}x}"
     path.write_text("\n".join(lines) + "\n")
     assert last_line(tmp_path, f"tepin_{top}").startswith(said)
+
+
+@ICARUS
+@pytest.mark.parametrize("broken", [False, True])
+def test_cocotb(tmp_path, broken):
+    """The testbench for cocotb, which needs cocotb and numpy alone."""
+    written(tmp_path, "array")
+    text = (tmp_path / "tb" / "test_array.py").read_text()
+    assert "import tepin" not in text and "from tepin" not in text
+    if broken:
+        path = tmp_path / "rtl" / "tepin_array.v"
+        text = path.read_text()
+        path.write_text(text.replace("{sum_1_7, sum_1_6,", "{sum_1_6, sum_1_7,"))
+        assert path.read_text() != text
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "tb/test_array.py"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.returncode == 0) == (not broken), result.stdout + result.stderr
 
 
 @ICARUS

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tepin.config import PRESETS
+from tepin_host.export import export
 from tepin_host.silicon.activity import Counts, engine_of
 from tepin_host.silicon.energy import SLEW, Costs
 from tepin_host.silicon.liberty import find_library, read_library
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("sta") is None, reason="needs OpenSTA: scripts/setup silicon"),
 ]
 
+CONFIG = replace(PRESETS["tiny"], columns=4, activation_width=8)
 RATE = 0.1
 CYCLES = 1000
 
@@ -32,13 +34,24 @@ def library():
 
 @pytest.fixture(scope="module")
 def mapped(library):
-    return synthesise(replace(PRESETS["tiny"], columns=4, activation_width=8), "array", library)
+    return synthesise(CONFIG, "array", library)
 
 
 def test_critical_path(library, mapped):
     path = critical_path(mapped, library)
     assert 1.0 < path.nanoseconds < 2 * PERIOD
     assert path.cells and path.cells[0].startswith("DFF")
+
+
+def test_exported_constraints(library, mapped):
+    """OpenSTA takes the SDC file of `tepin verilog`: paths from inputs and to outputs count, too."""
+    constraints = export(CONFIG, "array")["tepin_array.sdc"]
+    said = opensta(
+        f"read_liberty {library.path}\nread_verilog {mapped.netlist}\nlink_design {mapped.top}\n{constraints}\n"
+        "report_checks -path_delay max -from [all_inputs]\nreport_checks -path_delay max -to [all_outputs]\n"
+    )
+    assert said.count("slack") == 2
+    assert "input external delay" in said and "output external delay" in said
 
 
 def test_power_agrees(library, mapped, tmp_path):
