@@ -30,11 +30,11 @@ chformal -lower
 opt -full
 techmap
 opt -full
-tee -q -o claims.txt dump t:$assert
 dffunmap
 setundef -zero -undriven
 aigmap
 opt_clean
+tee -q -o claims.txt dump t:$assert
 write_aiger -ascii -zinit -symbols design.aag
 """
 
@@ -95,7 +95,7 @@ class Transitions:
         places = re.findall(
             r'attribute \\src "[^"\n]*?([^/"|\n]*:\d+)"\n +(?:attribute .*\n +)*cell ', claims
         )
-        failures = [(literal, place) for (literal,), place in zip(numbers(bad), places, strict=True)]
+        failures = [(literal, place) for (literal,), place in zip(numbers(bad), reversed(places), strict=True)]
         self.failures = sorted(failures, key=lambda failure: int(failure[1].split(":")[1]))
         self.assumptions = [literal for (literal,) in numbers(constraints)]
         self.gates = numbers(gates)

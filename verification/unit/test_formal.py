@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prover proves what is true, refutes what is false, and says so when it can do neither."""
 
+import re
+from pathlib import Path
+
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
@@ -67,6 +70,35 @@ def test_false_beyond_the_cycles_that_count():
     hold(Counter(lambda count: count != 8), depth=4)
     with pytest.raises(Refuted, match=r"test_formal.py:\d+ can fail"):
         hold(Counter(lambda count: count != 8), depth=5)
+
+
+class Several(Component):
+    """Claims about different registers, of which one is false."""
+
+    value: In(4)
+
+    def __init__(self, wrong):
+        self._wrong = wrong
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        one, sum_ = Signal(4), Signal(4)
+        m.d.sync += [one.eq(self.value >> 1), sum_.eq(sum_ + one[:3])]
+        m.d.comb += [
+            Assert(one < (1 if self._wrong == "first" else 8)),
+            Assert((one ^ sum_) != (9 if self._wrong == "second" else 32)),
+            Assert(sum_ != (5 if self._wrong == "third" else 32)),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("wrong", ["first", "second", "third"])
+def test_the_false_one_is_named(wrong):
+    with pytest.raises(Refuted) as refuted:
+        hold(Several(wrong), depth=6)
+    place = int(re.match(r"test_formal.py:(\d+) can fail", str(refuted.value))[1])
+    assert f'self._wrong == "{wrong}"' in Path(__file__).read_text().splitlines()[place - 1]
 
 
 def test_assumptions_count():
