@@ -13,21 +13,14 @@ from tepin import verilator
 from tepin.config import PRESETS
 from tepin_host.compiler.compile import compile_model
 from tepin_host.compiler.executable import Request
-from tepin_host.export import export
 from tepin_host.runtime import Report, run_reference
 from tepin_testbench.random_model import random_model
+from verification.testbenches.exported.directory import written
 
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
 UNITS = ("softmax", "norm", "activation", "array", "link", "switch")
-
-
-def written(directory, top):
-    for name, text in export(PRESETS["tiny"], top).items():
-        (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_text(text)
-    return directory
 
 
 def last_line(directory, module):

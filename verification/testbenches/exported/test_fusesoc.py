@@ -10,17 +10,12 @@ from pathlib import Path
 import pytest
 
 from tepin import verilator
-from tepin.config import PRESETS
-from tepin_host.export import export
+from verification.testbenches.exported.directory import written
 
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("core")
-    for name, text in export(PRESETS["tiny"], "activation").items():
-        (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_text(text)
-    return directory
+    return written(tmp_path_factory.mktemp("core"), "activation")
 
 
 def fusesoc(core, work, target):

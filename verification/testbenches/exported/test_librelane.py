@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tepin.config import PRESETS
 from tepin.tops import TOPS
-from tepin_host.export import export
+from verification.testbenches.exported.directory import written
 
 SMALL = ("array", "link", "softmax")
 
@@ -33,15 +32,8 @@ def load(directory, name):
     return Config.load(str(directory / name), wanted, pdk="none", pdk_root=root)[0]
 
 
-def written(directory, top):
-    for name, text in export(PRESETS["tiny"], top).items():
-        (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_text(text)
-    return f"{TOPS[top].module}.librelane.json"
-
-
 def check(directory, top):
-    config = load(directory, written(directory, top))
+    config = load(written(directory, top), f"{TOPS[top].module}.librelane.json")
     assert config["DESIGN_NAME"] == TOPS[top].module
     assert {Path(str(path)) for path in config["VERILOG_FILES"]} == set((directory / "rtl").iterdir())
     assert config["CLOCK_PORT"] == "clk"
@@ -64,8 +56,8 @@ def test_mistakes_are_found(tmp_path):
     pytest.importorskip("librelane", reason="needs the Python package librelane")
     from librelane.config import InvalidConfig
 
-    name = written(tmp_path, "link")
-    path = tmp_path / name
+    name = "tepin_link.librelane.json"
+    path = written(tmp_path, "link") / name
     path.write_text(path.read_text().replace("rtl/", "missing/", 1))
     with pytest.raises(InvalidConfig):
         load(tmp_path, name)
