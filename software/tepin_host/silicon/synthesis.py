@@ -32,8 +32,11 @@ abc -liberty cells.lib -D {period:.0f} -script {abc}
 clean
 setattr -unset src
 write_json mapped.json
+splitnets
+clean
 write_verilog -noattr mapped.v
 """
+"""The Verilog is for OpenSTA, which knows no assignments to concatenations."""
 
 # Without the sweeps for equal logic of Yosys' own script, which take minutes for multipliers and find little.
 _ABC = "+strash;dch;map,-B,0.9,{D};topo;buffer,-c;topo;upsize,{D};dnsize,{D}"
