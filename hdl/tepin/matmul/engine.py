@@ -49,7 +49,9 @@ class MatmulEngine(wiring.Component):
     fifo_word_bytes : int
         Bytes of a weight FIFO word, a power of two, at least `columns`.
     drain_width : int
-        int32 results that are stored per cycle: a power of two that divides `columns`, in at most a line.
+        int32 results that are stored per cycle: a power of two that divides `columns`, in at most a line. With more than one,
+        and if a weight tile fills lines, tiles in the scratchpad are read as a whole, see
+        :class:`tepin.matmul.weight_reader.WeightReader`, and their first passes enter after their first row.
     architecture : str or None
         Form of the array's multipliers, see :class:`tepin.float.multiplier.IntegerMultiplier`.
 
