@@ -95,7 +95,9 @@ class Transitions:
         places = re.findall(
             r'attribute \\src "[^"\n]*?([^/"|\n]*:\d+)"\n +(?:attribute .*\n +)*cell ', claims
         )
-        failures = [(literal, place) for (literal,), place in zip(numbers(bad), reversed(places), strict=True)]
+        failures = [
+            (literal, place) for (literal,), place in zip(numbers(bad), reversed(places), strict=True)
+        ]
         self.failures = sorted(failures, key=lambda failure: int(failure[1].split(":")[1]))
         self.assumptions = [literal for (literal,) in numbers(constraints)]
         self.gates = numbers(gates)

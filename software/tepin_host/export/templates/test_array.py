@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The systolic array in this directory against numpy; needs cocotb, numpy and a simulator, and nothing of Tepin.
 
-    python tb/test_array.py            # SIM=verilator for another simulator than Icarus; RANDOM_SEED=7 for other numbers
+Run `python tb/test_array.py`; with SIM=verilator in another simulator than Icarus, with RANDOM_SEED=7 for other numbers.
 """
 
 import json
