@@ -162,7 +162,7 @@ class _Cycles:
             row = []
             for values in self._cycles:
                 variables = {bit: values[literal] for bit, literal in bits.items()}
-                row.append(sum((model[abs(v) - 1] > 0) ^ (v < 0) << bit for bit, v in variables.items()))
+                row.append(sum(((model[abs(v) - 1] > 0) ^ (v < 0)) << bit for bit, v in variables.items()))
             digits = -(-(max(bits) + 1) // 4)
             rows.append((name, " ".join(f"{value:0{digits}x}" for value in row)))
         width = max(len(name) for name, _ in rows)

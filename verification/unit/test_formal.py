@@ -116,3 +116,46 @@ def test_reach():
         reach(Counter(lambda count: 1), "three", depth=6)
     with pytest.raises(RuntimeError, match="eight is never high in the first 4 cycles"):
         reach(Counter(lambda count: 1), "eight", depth=4)
+
+
+class Part(Component):
+    """Two claims: that a number is not the first of two others, and that it is not the second."""
+
+    number: In(4)
+
+    def __init__(self, first, second):
+        self._first, self._second = first, second
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += Assert(self.number != self._first)
+        m.d.comb += Assert(self.number != self._second)
+        return m
+
+
+class Parts(Component):
+    """Two parts with four claims, of which one fails."""
+
+    number: In(4)
+
+    def __init__(self, number):
+        self._number = number
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.one, m.submodules.other = parts = Part(9, 12), Part(14, 11)
+        m.d.comb += [part.number.eq(self.number) for part in parts]
+        m.d.comb += Assume(self.number == self._number)
+        return m
+
+
+@pytest.mark.parametrize("number, claim", [(9, "first"), (12, "second"), (14, "first"), (11, "second")])
+def test_the_claim_that_fails_is_named(number, claim):
+    with pytest.raises(Refuted) as refuted:
+        hold(Parts(number), depth=1)
+    place = re.match(r"test_formal\.py:(\d+) can fail", str(refuted.value))
+    source = Path(__file__).read_text().splitlines()[int(place[1]) - 1]
+    assert f"self._{claim}" in source
+    assert f"number  {number:x}" in str(refuted.value)

@@ -90,7 +90,7 @@ class SerialLink(Component):
         takes.
     patience : int
         Cycles after which a NAK is repeated, somewhat more than to the other end and back; by default 256 times what
-        a unit takes.
+        a unit takes. At least 160 times that: the idle units that a NAK may ask for have to pass before the next one.
     pause : int
         0, or the period in beats in which one is left out. That makes the line slower than the clock: a peer whose
         own clock is not faster by more than one part in `pause`, nor slower, can keep up.
@@ -131,7 +131,7 @@ class SerialLink(Component):
             patience = 256 * unit_beats
         for name, value, least in (
             ("Cycles until a link is down", down_cycles, 1024 * unit_beats),
-            ("Cycles until a NAK is repeated", patience, 16),
+            ("Cycles until a NAK is repeated", patience, 160 * unit_beats),
             ("Beats in which one is left out", pause, 0),
         ):
             if not isinstance(value, int) or isinstance(value, bool):

@@ -11,7 +11,7 @@ from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from tepin.link.frame import SEQUENCE_BITS, UNIT, Header, check_bits
+from tepin.link.frame import MAX_WORDS, SEQUENCE_BITS, UNIT, Header, Kind, check_bits
 from tepin.link.receiver import Receiver
 from tepin.link.sender import Sender
 from tepin_testbench.formal import implies
@@ -51,13 +51,15 @@ class Channel(Component):
 
     Parameters
     ----------
-    window, frame_words : int
+    window, frame_words, patience : int
+        As of `Sender` and `Receiver`.
     bug : str or None
         One of `BUGS`.
     """
 
-    def __init__(self, *, window, frame_words, bug=None):
+    def __init__(self, *, window, frame_words, patience=16, bug=None):
         self._window, self._frame_words, self._bug = window, frame_words, bug
+        self._patience = patience
         word = stream.Signature(WORD_BITS)
         flags = (
             "sent", "come", "ack", "nak", "mark",
@@ -91,6 +93,7 @@ class Channel(Component):
         self._claim_room(m)
         if self._bug is None:  # What the induction needs to know. A bug has to break what is claimed.
             self._claim_numbers(m)
+            self._claim_mark(m)
             self._claim_sender(m)
             self._claim_receiver(m)
             self._claim_data(m)
@@ -115,12 +118,25 @@ class Channel(Component):
             sender.complain.eq(self.complain),
             s.cut("crc").crc.eq(self.crc),
         ]
-        self._stored_a, self._read_a = _keep_one(m, s.cut("memory"), self.slot, self.noise_a)
+        self._stored_a, self._read_a = self._keep(m, s.cut("memory"), self.noise_a)
         return s
+
+    def _keep(self, m, memory, noise, lost=Const(0)):
+        """Drive the read port of a memory that is right in one place. Returns the word there, and what has been read."""
+        (write,), (read,) = memory.write_ports, memory.read_ports
+        word, data = Signal(len(write.data)), Signal(len(write.data))
+        writes = write.en & (write.addr == self.slot) & ~lost
+        with m.If(writes):
+            m.d.sync += word.eq(write.data)
+        new = Mux(writes, write.data, word) if write in read.transparent_for else word
+        with m.If(read.en):
+            m.d.sync += data.eq(Mux(read.addr == self.slot, new, noise))
+        m.d.comb += read.data.eq(data)
+        return word, data
 
     def _build_receiver(self, m):
         window = self._window // 2 if self._bug == "window" else self._window
-        receiver = Receiver(word_bits=WORD_BITS, window=window, patience=16)
+        receiver = Receiver(word_bits=WORD_BITS, window=window, patience=self._patience)
         self._r = r = Opened(receiver)
         self._receiver = receiver
         connect(m, receiver.o, flipped(self.o))
@@ -134,18 +150,28 @@ class Channel(Component):
             r.cut("crc").match_detected.eq(1 if self._bug == "undetected" else self._intact),
         ]
         lost = r["words_left"] == 0 if self._bug == "unstored" else Const(0)
-        self._stored_b, self._read_b = _keep_one(m, r.cut("memory"), self.slot, self.noise_b, lost)
+        self._stored_b, self._read_b = self._keep(m, r.cut("memory"), self.noise_b, lost)
         self._consumed_before = Signal(SEQUENCE_BITS)
         m.d.sync += self._consumed_before.eq(receiver.consumed)
-        # What may come back. Both numbers only grow, and frames keep their order: one that is sent after an ACK is not behind
-        # it, and says what was so a cycle ago at the latest.
-        acked = self._s["acked"]
+        self._bound_reports(m)
+        return r
+
+    def _bound_reports(self, m):
+        """What may come back.
+
+        Both numbers only grow, and frames keep their order: one that is sent after an ACK is not behind it, and says what
+        was so a cycle ago at the latest.
+        """
         m.d.comb += [
             Assume(~(self.ack & self.nak)),
-            Assume(~self.ack | (distance(self.number, acked) <= distance(self._consumed_before, acked))),
-            Assume(~self.nak | (distance(self.number, acked) <= distance(receiver.expected, acked))),
+            Assume(~self.ack | self._may_come(Kind.ACK, self.number)),
+            Assume(~self.nak | self._may_come(Kind.NAK, self.number)),
         ]
-        return r
+
+    def _may_come(self, kind, number):
+        last = self._consumed_before if kind == Kind.ACK else self._receiver.expected
+        acked = self._s["acked"]
+        return distance(number, acked) <= distance(last, acked)
 
     def _follow_frames(self, m):
         s, r = self._s, self._r
@@ -218,7 +244,12 @@ class Channel(Component):
             *(Assert(earlier <= later) for earlier, later in zip(ahead, ahead[1:], strict=False)),
             Assert(ahead[-1] <= self._window),
             Assert(distance(top, s["next_word"]) <= self._window),
-            Assert(self._under_way == distance(s["head"], self._delivered)),
+        ]
+
+    def _claim_mark(self, m):
+        """The marked word is among those that are under way."""
+        m.d.comb += [
+            Assert(self._under_way == distance(self._s["head"], self._delivered)),
             implies(self._tracked, distance(self._marked, self._delivered) == self._ahead),
             implies(self._tracked, self._ahead < self._under_way),
             implies(self._tracked, self._marked[: len(self.slot)] == self.slot),
@@ -239,7 +270,7 @@ class Channel(Component):
             implies(body, (words | low) & ~control),
             implies(first, Mux(control, low, words)),
             implies(low & body, s["part"] == 0),
-            implies(low & body, s["words_left"] == 31),
+            implies(low & body, s["words_left"] == MAX_WORDS - 1),
             implies(words, s["words_left"] <= self._frame_last),
             implies(words, first == ((s["part"] == 0) & (s["words_left"] == self._frame_last))),
             implies(first, header.check == check_bits(header)),
@@ -286,7 +317,10 @@ class Channel(Component):
             implies(self._intact & (low | high), control == s["control"]),
             implies(self._intact & data & ~check, (number == self._frame) & (detail == self._frame_last)),
             implies(self._intact & body, part == (s["part"] - 1)[:2]),
-            implies(self._intact & body, words_left == (s["words_left"] + (s["part"] == 0))[:5]),
+            implies(
+                self._intact & body,
+                words_left == (s["words_left"] + (s["part"] == 0))[: len(s["words_left"])],
+            ),
             implies(self._intact & data, self._sent_before(number, detail, Mux(check, self._frame_words, 0))),
         ]
 
@@ -349,17 +383,3 @@ class Channel(Component):
             self.repeated.eq(self._r["check"] & self._intact & self._data & ~self._r["in_order"]),
             self.full.eq(self.i.valid & ~self.i.ready),
         ]
-
-
-def _keep_one(m, memory, slot, noise, lost=Const(0)):
-    """Drive the read port of a memory that is right in one place. Returns the word there, and what has been read."""
-    (write,), (read,) = memory.write_ports, memory.read_ports
-    word, data = Signal(len(write.data)), Signal(len(write.data))
-    writes = write.en & (write.addr == slot) & ~lost
-    with m.If(writes):
-        m.d.sync += word.eq(write.data)
-    new = Mux(writes, write.data, word) if write in read.transparent_for else word
-    with m.If(read.en):
-        m.d.sync += data.eq(Mux(read.addr == slot, new, noise))
-    m.d.comb += read.data.eq(data)
-    return word, data

@@ -9,7 +9,10 @@ import pytest
 
 from tepin.link import sender
 from tepin_testbench.formal import Refuted, prove, reach
+from verification.formal.link import progress
 from verification.formal.link.channel import BUGS, COVERED, Channel
+from verification.formal.link.pair import CHIP
+from verification.formal.link.progress import Progress
 from verification.formal.link.recovery import ANSWER_UNITS, CREDIT_UNITS, LONG_RUN, Complaint, Credit, Idles
 
 SMALL = {"window": 4, "frame_words": 4}
@@ -66,3 +69,18 @@ def test_timer_that_is_too_slow_is_found(monkeypatch):
     monkeypatch.setattr(sender, "_REPEAT", 512)
     with pytest.raises(RuntimeError, match="no proof"):
         prove(Credit(), depth=1)
+
+
+def test_words_move():
+    prove(Progress(**CHIP), depth=1)
+
+
+@pytest.mark.parametrize("output", progress.COVERED)
+def test_words_move_after_complaints(output):
+    reach(Progress(**SMALL, patience=16), output, depth=progress.COVERED[output])
+
+
+@pytest.mark.parametrize("bug", progress.BUGS)
+def test_bugs_may_stop_words(bug):
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(Progress(**CHIP | progress.BUGS[bug]), depth=1)

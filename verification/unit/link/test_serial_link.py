@@ -25,7 +25,7 @@ PEER = 0x35
         ({"window": 256}, "Window in words must be one of 32, 64, 128, not 256"),
         ({"down_cycles": 1023}, "Cycles until a link is down must be at least 1024, not 1023"),
         ({"lanes": 2, "down_cycles": 4095}, "Cycles until a link is down must be at least 4096, not 4095"),
-        ({"patience": 15}, "Cycles until a NAK is repeated must be at least 16, not 15"),
+        ({"patience": 159}, "Cycles until a NAK is repeated must be at least 160, not 159"),
         ({"pause": -1}, "Beats in which one is left out must be at least 0, not -1"),
         ({"pause": 1}, "Beats in which one is left out must be 0 or at least 2, not 1"),
     ],
