@@ -3,9 +3,10 @@
 
 from tepin.isa import Engine, Function, Reduction, ScalarOp
 from tepin_host.assembler import Scalar, Strided, Vector
-from tepin_host.compiler.conventions import ENDED, LAST, MOST_TOKENS, SLOT_SHIFT
+from tepin_host.compiler.conventions import LAST
 from tepin_host.compiler.records import ROW, SLOT
 from tepin_host.compiler.sampling import Sampler
+from tepin_host.compiler.slots import note_token, tag_token
 
 __all__ = ["BatchSampler"]
 
@@ -134,31 +135,15 @@ class BatchSampler(Sampler):
         ):
 
             def push():
-                stop, end, done = (a.label(name) for name in ("stop", "end", "chosen"))
                 a.scalar(ScalarOp.MUL, word, at, 4)
                 a.load_word(slot, pad["samplers"], word)
                 self._token(token, at, word, other)
-                for name in ("stop0", "stop1"):
-                    SLOT.load(a, other, slot, name)
-                    a.branch(ScalarOp.BEQ, token, other, stop)
-                SLOT.store(a, token, slot, "token")
-                SLOT.load(a, word, slot, "start")
-                SLOT.load(a, other, slot, "positions")
-                a.branch(ScalarOp.BLT, word, other, done)
-                a.jump(end)
-                a.place(stop)
-                a.move(token, MOST_TOKENS)
-                SLOT.store(a, a.zero, slot, "positions")  # The slot is free.
-                a.place(end)
-                a.scalar(ScalarOp.OR, token, token, ENDED)
-                a.place(done)
+                note_token(a, SLOT, slot, token, word, other)
                 # The last of the step?
                 a.scalar(ScalarOp.ADD, at, at, 1)
                 with a.unless(ScalarOp.BNE, at, self.program.count):
                     a.scalar(ScalarOp.OR, token, token, LAST)
-                SLOT.load(a, word, slot, "tag")
-                a.scalar(ScalarOp.SHL, word, word, SLOT_SHIFT)
-                a.scalar(ScalarOp.OR, token, token, word)
+                tag_token(a, SLOT, slot, token, word)
                 a.push(token)
 
             self._each_sample(at, push)

@@ -6,9 +6,9 @@ for every token, and need not wait for any.
 """
 
 from tepin.isa import ScalarOp
-from tepin_host.compiler.conventions import ENDED, LAST, MOST_TOKENS, PROMPT_OFFSET, SLOT_SHIFT
+from tepin_host.compiler.conventions import LAST, PROMPT_OFFSET
 from tepin_host.compiler.records import PASS, TEXT
-from tepin_host.compiler.slots import Slots
+from tepin_host.compiler.slots import Slots, note_token, tag_token
 
 __all__ = ["Books"]
 
@@ -57,26 +57,8 @@ class Books(Slots):
             a.load_word(text, program.of_pass(last, "slot"))
             program.sampler.pick(token)
             TEXT.store(a, a.zero, text, "waiting")
-            stop, end, push = (a.label(name) for name in ("stop", "end", "push"))
-            for name in ("stop0", "stop1"):
-                TEXT.load(a, one, text, name)
-                a.branch(ScalarOp.BEQ, token, one, stop)
-            TEXT.store(a, token, text, "token")
-            TEXT.load(a, one, text, "start")
-            a.scalar(ScalarOp.ADD, one, one, 1)
-            TEXT.store(a, one, text, "start")
-            TEXT.load(a, two, text, "positions")
-            a.branch(ScalarOp.BLT, one, two, push)
-            a.jump(end)
-            a.place(stop)
-            a.move(token, MOST_TOKENS)
-            TEXT.store(a, a.zero, text, "positions")  # The slot is free.
-            a.place(end)
-            a.scalar(ScalarOp.OR, token, token, ENDED)
-            a.place(push)
-            TEXT.load(a, one, text, "tag")
-            a.scalar(ScalarOp.SHL, one, one, SLOT_SHIFT)
-            a.scalar(ScalarOp.OR, token, token, one)
+            note_token(a, TEXT, text, token, one, two, ahead=1)
+            tag_token(a, TEXT, text, token, one)
             a.scalar(ScalarOp.OR, token, token, LAST)
             a.push(token)
         a.place(none)

@@ -2,9 +2,9 @@
 """Slots for several texts: records in the scratchpad, in which a line takes the place of one that has ended."""
 
 from tepin.isa import ScalarOp
-from tepin_host.compiler.conventions import PROMPT_OFFSET, REQUEST_HEADER
+from tepin_host.compiler.conventions import ENDED, MOST_TOKENS, PROMPT_OFFSET, REQUEST_HEADER, SLOT_SHIFT
 
-__all__ = ["Slots"]
+__all__ = ["Slots", "note_token", "tag_token"]
 
 
 class Slots:
@@ -87,3 +87,43 @@ class Slots:
             a.store_word(lines, program.word("lines"))
             a.store_word(line, program.word("line"))
         a.place(done)
+
+
+def note_token(a, record, slot, token, word, other, *, ahead=0):
+    """Note what was chosen for a slot, or the end of its text, which frees it; then `token` says so, too.
+
+    Parameters
+    ----------
+    a : Assembler
+    record : Record
+        Of a slot.
+    slot, token, word, other : Register
+        The slot's record, what was chosen, and two more.
+    ahead : int
+        Positions by which `start` goes on.
+    """
+    stop, end, done = (a.label(name) for name in ("stop", "end", "noted"))
+    for name in ("stop0", "stop1"):
+        record.load(a, other, slot, name)
+        a.branch(ScalarOp.BEQ, token, other, stop)
+    record.store(a, token, slot, "token")
+    record.load(a, word, slot, "start")
+    if ahead:
+        a.scalar(ScalarOp.ADD, word, word, ahead)
+        record.store(a, word, slot, "start")
+    record.load(a, other, slot, "positions")
+    a.branch(ScalarOp.BLT, word, other, done)
+    a.jump(end)
+    a.place(stop)
+    a.move(token, MOST_TOKENS)
+    record.store(a, a.zero, slot, "positions")  # The slot is free.
+    a.place(end)
+    a.scalar(ScalarOp.OR, token, token, ENDED)
+    a.place(done)
+
+
+def tag_token(a, record, slot, token, word):
+    """Put the slot's number to the token that is pushed."""
+    record.load(a, word, slot, "tag")
+    a.scalar(ScalarOp.SHL, word, word, SLOT_SHIFT)
+    a.scalar(ScalarOp.OR, token, token, word)
