@@ -6,7 +6,8 @@ its engine begins with it and when it ends, from when it was issued, when its se
 does before. No weights are needed, and no constant is fitted to a result: the numbers below are depths of pipelines, asked of
 the blocks or taken from docs/control.md, docs/vector.md, docs/matmul.md, docs/dma.md and docs/chips.md.
 
-Left out are conflicts between the ports of scratchpad banks, and writes on the memory port.
+Of the ports that meet in a bank of the scratchpad, the sequencer's and the vector unit's take turns here, and the latter's
+among themselves; other conflicts are left out, and writes on the memory port.
 """
 
 from collections import defaultdict, deque
@@ -216,6 +217,9 @@ class _Machine(FunctionalSimulator):
         self.semaphores = [deque() for _ in range(SEMAPHORE_COUNT)]
         self.stream = _Weights(plan.config, latency, memory_share)
         self.owners = {}  # of the banks of the scratchpad
+        self.uses = defaultdict(
+            lambda: deque(maxlen=256)
+        )  # when, of a bank by the vector unit, behind the sequencer
         self.arrived = 0.0
         self.surplus = 0  # bytes of the last chunk that belong to the next job
         self.sent = 0
@@ -226,11 +230,26 @@ class _Machine(FunctionalSimulator):
         op = instruction.op
         before = self._pc
         self.now += _SCALAR[op] + (instruction.immediate is not None)
+        if op in (ScalarOp.LOAD, ScalarOp.STORE):
+            self._meet_vector("read" if op == ScalarOp.LOAD else "write", instruction)
         if op == ScalarOp.FLUSH:
             self.stream.commands.clear()
         super()._execute_scalar(instruction, pc)
         if op in _JUMPS and self._pc != before:
             self.now += _TAKEN
+
+    def _meet_vector(self, direction, instruction):
+        """A bank that the vector unit has used since costs the sequencer a turn, and that one, if it works, another."""
+        offset = instruction.immediate
+        offset = self.registers[instruction.rt] if offset is None else offset
+        address = (self.registers[instruction.rs] + offset) & 0xFFFFFFFF
+        uses = self.uses[direction, address // self.config.bank_bytes]
+        if uses and uses[0] <= self.now:
+            while uses and uses[0] <= self.now:
+                uses.popleft()
+            self.now += _TURN
+            if uses:
+                self.free[Engine.VECTOR] += _TURN
 
     def _wait(self, semaphore, pc):
         if semaphore:
@@ -324,6 +343,10 @@ class _Machine(FunctionalSimulator):
         time += max(
             (self._turn("write", name, fields[name]) for name in ("d", "result") if name in fields), default=0
         )
+        for direction, names, at in (("read", "abc", start), ("write", ("d", "result"), start + time)):
+            for name in names:
+                if name in fields:
+                    self.uses[direction, fields[name] // self.config.bank_bytes].append(at)
         time += beats - 1 if flags.function != Function.RANDOM else beats * _RANDOM_BEAT
         time += (_INTEGER_IN if flags.a_type != DataType.FLOAT32 else 0) + (
             _INTEGER_OUT if flags.d_type != DataType.FLOAT32 else 0
