@@ -47,7 +47,8 @@ def opensta(script):
         path = Path(directory) / "script.tcl"
         path.write_text(script)
         command = ["sta", "-exit", "-no_splash", path]
-        result = subprocess.run(command, capture_output=True, text=True)
+        # Behind an error it would wait for more commands.
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     said = result.stdout + result.stderr
     if errors := [line for line in said.splitlines() if "Error" in line]:
         raise ToolError(f"OpenSTA: {errors[0]}")
