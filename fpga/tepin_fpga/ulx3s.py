@@ -75,6 +75,7 @@ def _board(size, **others):
 
 BOARDS = [
     _board("85F", clock_hz=75_000_000, config="board,scratchpad_bytes=262144"),
+    _board("45F", clock_hz=75_000_000, config="board,rows=4,columns=4,lanes=1,accumulator_rows=4"),
     _board("25F", clock_hz=100_000_000, config="board,rows=2,lanes=1"),
     _board("12F", clock_hz=100_000_000, config="board,rows=2,lanes=1"),
 ]

@@ -34,7 +34,7 @@ def test_board(board):
 def test_unknown_board():
     with pytest.raises(UserError) as error:
         find_board("ulx4s")
-    assert str(error.value) == "unknown board 'ulx4s'; boards are ulx3s-85f, ulx3s-25f, ulx3s-12f"
+    assert str(error.value) == "unknown board 'ulx4s'; boards are ulx3s-85f, ulx3s-45f, ulx3s-25f, ulx3s-12f"
 
 
 def make_top(board, ports):
