@@ -79,6 +79,8 @@ class Line:
     bit_error_rate : float
     burst : int
         So many of the next beats are noise.
+    flip : bool
+        One bit of the next beat is wrong.
     stuck : (lane, level) or None
     pulled : bool
         There is no cable: noise without end.
@@ -92,6 +94,7 @@ class Line:
         self.lanes = parameters()["lanes"]
         self.bit_error_rate = 0.0
         self.burst = 0
+        self.flip = False
         self.stuck = None
         self.pulled = False
         self.silent = False
@@ -134,6 +137,9 @@ class Line:
                     self.errors += 1
                     self._gap += 1 + self._next_gap()
                 self._gap -= 2 * self.lanes
+            if self.flip:
+                levels ^= 1
+                self.flip = False
             if self.stuck:
                 lane, level = self.stuck
                 both = (1 | 1 << self.lanes) << lane

@@ -126,6 +126,24 @@ async def bit_errors(dut, rate):
         assert bench.lines["a"].errors and bench.lines["b"].errors
 
 
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def errors_are_counted(dut):
+    """A wrong bit, whatever it is in, is one error here and one complaint there, and nothing else."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.up()
+    await ClockCycles(dut.clk, cycles(400))
+    names = [(side, name) for side in "ab" for name in ("errors", "replays", "retrains")]
+    before = {each: bench.status(*each) for each in names}
+    for count in range(1, 9):
+        bench.lines["a"].flip = True
+        await ClockCycles(dut.clk, cycles(400))
+        after = {each: bench.status(*each) - before[each] for each in names}
+        expected = dict.fromkeys(names, 0) | {("b", "errors"): count, ("a", "replays"): count}
+        assert after == expected
+    await bench.exchange((30, 30))
+
+
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def bursts(dut):
     """Noise on all lanes, from a beat to many frames, in either direction."""
