@@ -123,6 +123,7 @@ class Chip(Component):
             config_hash=config.hash,
             program=self._program,
             links=config.links > 0,
+            parity=config.parity == 1,
         )
         dma, matmul, vector = dma_engine(config), matmul_engine(config), vector_engine(config)
         readers = [
@@ -146,11 +147,12 @@ class Chip(Component):
             line_bytes=line_bytes,
             readers=len(readers),
             writers=len(writers),
+            parity=config.parity == 1,
         )
         m.submodules.controller = controller
         # The reset reaches one engine after the other, each from a register of its own: thousands of flip-flops hang on it.
         resets = Signal(3)
-        m.d.sync += resets.eq(Cat(controller.reset, resets))
+        m.d.sync += resets.eq(Cat(controller.reset | controller.renew, resets))
         m.submodules.dma = ResetInserter(resets[0])(dma)
         m.submodules.matmul = ResetInserter(resets[1])(matmul)
         # The others are hardly ever at rest: weights come in every cycle.
@@ -178,8 +180,12 @@ class Chip(Component):
             Engine.VECTOR: vector.control,
         }
         assert tuple(engines) == ENGINES
+        if config.parity:
+            m.d.comb += controller.parity_errors.eq(scratchpad.parity_errors)
         if config.links:
-            m.submodules.link = ResetInserter(resets[-1])(link)
+            link_resets = Signal(3)
+            m.d.sync += link_resets.eq(Cat(controller.reset, link_resets))
+            m.submodules.link = ResetInserter(link_resets[-1])(link)
             m.d.comb += link.timeout.eq(controller.timeout)
             engines[Engine.LINK] = link.control
             for index in range(config.links):
@@ -196,6 +202,9 @@ class Chip(Component):
             dma.write_limit.eq(controller.write_limit),
             dma.flush.eq(controller.flush),
             controller.flush_done.eq(dma.flush_done),
+            scratchpad.clear.eq(controller.clear),
+            matmul.clear.eq(controller.clear),
+            controller.cleared.eq(scratchpad.cleared & matmul.cleared),
             dma.stop.eq(controller.stop),
             controller.idle.eq(dma.idle),
             controller.read_beat.eq(dma.read_beat),

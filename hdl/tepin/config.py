@@ -59,6 +59,8 @@ class ChipConfig:
         Ports to other chips, 0 to 15; without any there is no link engine.
     drain_width : int
         int32 results that the matmul engine stores per cycle. Float32 results are stored one per cycle.
+    parity : int
+        1: every byte of the scratchpad has a parity bit, and a register counts the lines that are read with a wrong one.
     """
 
     rows: int = 8
@@ -76,6 +78,7 @@ class ChipConfig:
     token_fifo_depth: int = 16
     links: int = 0
     drain_width: int = 1
+    parity: int = 0
 
     def __post_init__(self):
         problems = []
@@ -139,6 +142,7 @@ class ChipConfig:
             _is_power_of_two(self.drain_width) and self.columns % self.drain_width == 0,
             f"drain_width must be a power of two that divides columns ({self.columns}), not {self.drain_width}",
         )
+        require(self.parity in (0, 1), f"parity must be 0 or 1, not {self.parity}")
         if not problems:
             require(
                 self.weight_fifo_bytes >= 4 * self.fifo_word_bytes,
@@ -184,8 +188,9 @@ class ChipConfig:
         """32-bit fingerprint of the configuration and the instruction set; chip and program both carry it."""
         # What came to the configuration later is not in it where it changes nothing, so that older programs stay valid.
         values = asdict(self)
-        if self.drain_width == 1:
-            del values["drain_width"]
+        for name, nothing in (("drain_width", 1), ("parity", 0)):
+            if values[name] == nothing:
+                del values[name]
         text = f"isa={ISA_VERSION};" + ";".join(f"{key}={value}" for key, value in values.items())
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 

@@ -136,6 +136,9 @@ class ScalarOp(enum.Enum, shape=6):
     FLUSH = 36  # abandon all weight loads and empty the weight FIFO
     FAIL = 37  # stop with ErrorCode.SOFTWARE and info = rs + b
     END = 38  # FENCE, then stop: the program is done
+    CLEAR = (
+        39  # FENCE, then zeros in scratchpad, accumulators and registers, semaphores at 0, weight FIFO empty
+    )
 
 
 class ScalarWord(data.Struct):

@@ -106,6 +106,8 @@ TOPS = {
             "o": f"{_WRITE} results and row maxima",
             "probe": "for simulation: results of commands that asked to be observed; always ready",
             "array_active": "activations enter the array in this cycle",
+            "clear": "while no command is under way: zeros into all accumulators",
+            "cleared": "that is done; falls after clear",
         },
     ),
     "vector": Top(

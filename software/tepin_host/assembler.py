@@ -204,6 +204,10 @@ class Assembler:
     def flush(self):
         self._scalar(ScalarOp.FLUSH)
 
+    def clear(self):
+        """Leave nothing behind in scratchpad, accumulators, registers, semaphores and weight FIFO."""
+        self._scalar(ScalarOp.CLEAR)
+
     def end(self):
         self._scalar(ScalarOp.END)
 

@@ -238,6 +238,13 @@ class _Machine(FunctionalSimulator):
         if op in _JUMPS and self._pc != before:
             self.now += _TAKEN
 
+    def _clear(self):
+        """Behind everything else; what it takes by itself does not count."""
+        super()._clear()
+        self.now = max([self.now, *self.ended.values()])
+        self.semaphores = [deque() for _ in range(SEMAPHORE_COUNT)]
+        self.stream.commands.clear()
+
     def _meet_vector(self, direction, instruction):
         """A bank that the vector unit has used since costs the sequencer a turn, and that one, if it works, another."""
         offset = instruction.immediate

@@ -222,8 +222,18 @@ class FunctionalSimulator:
             self._signal(rd, pc)
         elif op == ScalarOp.FLUSH:
             self._weight_fifo = self._weight_fifo[:0]
+        elif op == ScalarOp.CLEAR:
+            self._clear()
         elif op == ScalarOp.FAIL:
             raise ProgramError(ErrorCode.SOFTWARE, pc, (registers[rs] + b) & _MASK)
+
+    def _clear(self):
+        """Forget everything but what other chips have sent."""
+        self.scratchpad[:] = 0
+        self.registers[:] = [0] * len(self.registers)
+        self.semaphores[:] = [0] * SEMAPHORE_COUNT
+        self._weight_fifo = self._weight_fifo[:0]
+        self._messages.clear()
 
     def _jump(self, target, pc):
         if target >= self.config.program_words:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that controls the engines: program, sequencer, queues, semaphores, host registers, watchdog, counters."""
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from tepin.control.counters import Counters
@@ -42,6 +42,8 @@ class Controller(Component):
         First words of the program memory at power-up, as of `Fetch`.
     links : bool
         Whether there is a link engine.
+    parity : bool
+        Whether the scratchpad has parity bits.
 
     Members
     -------
@@ -55,18 +57,33 @@ class Controller(Component):
         What the DMA may touch.
     flush, flush_done : Out(1), In(1)
         Held until the weight engine has dropped everything; its queue is empty before.
+    clear, cleared : Out(1), In(1)
+        Held until scratchpad and accumulators are zero.
     stop, idle : Out(1), In(1)
         After an error `stop` is high until `idle` and the reset.
     reset : Out(1)
         Resets all engines.
+    renew : Out(1)
+        Resets all engines but the link engine, which holds what other chips have sent ahead.
     read_beat, write_beat, array_active : In(1)
         Events to count. The first two also count as progress.
+    parity_errors : In(5)
+        To count. Only with `parity`.
     timeout : Out(1)
         The watchdog ends the program; an engine that knows more of the reason may fail in the same cycle. Only with `links`.
     """
 
     def __init__(
-        self, *, program_words, queue_words, tokens, line_bytes, config_hash, program=(), links=False
+        self,
+        *,
+        program_words,
+        queue_words,
+        tokens,
+        line_bytes,
+        config_hash,
+        program=(),
+        links=False,
+        parity=False,
     ):
         self._program_words = program_words
         self._queue_words = queue_words
@@ -75,6 +92,7 @@ class Controller(Component):
         self._config_hash = config_hash
         self._program = program
         self._links = links
+        self._parity = parity
         self._names = (*ENGINES, Engine.LINK) if links else ENGINES
         super().__init__(
             {
@@ -89,12 +107,16 @@ class Controller(Component):
                 "write_limit": Out(32),
                 "flush": Out(1),
                 "flush_done": In(1),
+                "clear": Out(1),
+                "cleared": In(1),
                 "stop": Out(1),
                 "idle": In(1),
                 "reset": Out(1),
+                "renew": Out(1),
                 "read_beat": In(1),
                 "write_beat": In(1),
                 "array_active": In(1),
+                **({"parity_errors": In(5)} if parity else {}),
                 **({"timeout": Out(1)} if links else {}),
             }
         )
@@ -106,7 +128,10 @@ class Controller(Component):
         semaphore_error, sequencer_error, watchdog_error = range(count, count + 3)
         supervisor = Supervisor(sources=count + 3)
         host = HostRegisters(
-            config_hash=self._config_hash, program_words=self._program_words, tokens=self._tokens
+            config_hash=self._config_hash,
+            program_words=self._program_words,
+            tokens=self._tokens,
+            parity=self._parity,
         )
         fetch = Fetch(self._program_words, self._program)
         sequencer = Sequencer(program_words=self._program_words, engines=count, line_bytes=self._line_bytes)
@@ -119,7 +144,9 @@ class Controller(Component):
         m.submodules.fetch = fetch
         m.submodules.sequencer = ResetInserter(supervisor.halt)(sequencer)
         m.submodules.queues = ResetInserter(supervisor.reset)(queues)
-        m.submodules.semaphores = ResetInserter(supervisor.reset)(semaphores)
+        forget = Signal()
+        m.d.sync += forget.eq(supervisor.reset | sequencer.renew)
+        m.submodules.semaphores = ResetInserter(forget)(semaphores)
         m.submodules.watchdog = watchdog
         m.submodules.counters = counters
         m.submodules.tokens = tokens = StreamFifo(shape=32, depth=self._tokens)
@@ -167,6 +194,9 @@ class Controller(Component):
             queues.clear[ENGINES.index(Engine.WEIGHTS)].eq(sequencer.flush),
             self.flush.eq(sequencer.flush & ~queues.pending),
             sequencer.flush_done.eq(self.flush & self.flush_done),
+            self.renew.eq(sequencer.renew),
+            self.clear.eq(sequencer.clear),
+            sequencer.cleared.eq(self.cleared),
         ]
 
         # Engines
@@ -202,7 +232,8 @@ class Controller(Component):
         # Watchdog
         transfers = [sequencer.words, *queues.o, *(engine.wait for engine in self.engines)]
         m.d.comb += [
-            watchdog.enable.eq(supervisor.running),
+            # Clearing takes as long as the memories are deep, which the host need not know.
+            watchdog.enable.eq(supervisor.running & ~sequencer.clear),
             watchdog.limit.eq(host.watchdog),
             watchdog.progress.eq(
                 Cat(
@@ -214,6 +245,8 @@ class Controller(Component):
             ),
         ]
 
+        if self._parity:
+            m.d.comb += host.parity_errors.eq(self.parity_errors)
         if self._links:
             m.d.comb += self.timeout.eq(watchdog.timeout)
 

@@ -38,6 +38,8 @@ class HostRegisters(Component):
         Size of the program memory.
     tokens : int
         Most tokens in the FIFO.
+    parity : bool
+        Whether there is PARITY_ERRORS.
 
     Members
     -------
@@ -55,11 +57,14 @@ class HostRegisters(Component):
     program_word : In(32)
         Word at `program_address`, two cycles later.
     counters : array of In(COUNTER_BITS)
+    parity_errors : In(5)
+        Added to PARITY_ERRORS in every cycle. Only with `parity`.
     """
 
-    def __init__(self, *, config_hash, program_words, tokens):
+    def __init__(self, *, config_hash, program_words, tokens, parity=False):
         self._config_hash = config_hash
         self._program_words = program_words
+        self._parity = parity
         super().__init__(
             {
                 "s_axil": In(AXI4LiteSignature(addr_width=16)),
@@ -83,6 +88,7 @@ class HostRegisters(Component):
                 "program_data": Out(32),
                 "program_word": In(32),
                 "counters": In(COUNTER_BITS).array(len(COUNTERS)),
+                **({"parity_errors": In(5)} if parity else {}),
             }
         )
 
@@ -136,6 +142,11 @@ class HostRegisters(Component):
             "WRITE_BASE": self.write_base,
             "WRITE_LIMIT": self.write_limit,
         }
+        if self._parity:
+            values["PARITY_ERRORS"] = errors = Signal(32)
+            total = errors + self.parity_errors
+            with m.If(~total[32]):
+                m.d.sync += errors.eq(total)
         for (name, _), counter in zip(COUNTERS, self.counters, strict=True):
             values |= {f"{name}_LO": counter[:32], f"{name}_HI": upper}
         self._elaborate_read(m, values, upper, inside, read)
@@ -225,6 +236,8 @@ class HostRegisters(Component):
         counters = {f"{name}_LO": counter for (name, _), counter in zip(COUNTERS, self.counters, strict=True)}
         with m.Switch(index):
             for entry in REGISTERS:
+                if entry.name not in values:
+                    continue
                 with m.Case(entry.offset // 4):
                     m.d.comb += [refused.eq(0), value.eq(values[entry.name])]
                     if entry.name == "PROGRAM_DATA":

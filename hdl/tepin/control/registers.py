@@ -166,6 +166,14 @@ REGISTERS = (
         idle=True,
     ),
     Register("WRITE_LIMIT", 0x4C, "rw", 0, "last byte of memory that the chip may write", idle=True),
+    Register(
+        "PARITY_ERRORS",
+        0x50,
+        "ro",
+        0,
+        "lines read from the scratchpad with a wrong parity bit since the reset; stops 31 below 2^32 at the earliest. "
+        "Only in chips with parity bits, SLVERR in others",
+    ),
     *_counter_registers(),
 )
 """All registers, by offset in bytes. Any other offset is answered with SLVERR."""

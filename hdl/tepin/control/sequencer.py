@@ -36,7 +36,8 @@ class Sequencer(Component):
     """Executes a program: in order, one instruction at a time.
 
     Cycles per instruction, when nothing has to wait: engine commands one per word; shifts 4, MUL 7, jumps and branches
-    3 if not taken and 5 if taken, LOAD 9, STORE 4, all others 3; and 1 more for the immediate. The first instruction
+    3 if not taken and 5 if taken, LOAD 9, STORE 4, CLEAR 21 and one per row of the memories, all others 3; and 1 more for
+    the immediate. The first instruction
     begins 17 cycles after `start`, since the registers are set to zero before. Words of commands, and errors, leave a
     cycle late, out of a register.
 
@@ -79,6 +80,10 @@ class Sequencer(Component):
         Nothing is queued and no engine was busy, one cycle ago or less.
     flush, flush_done : Out(1), In(1)
         Held high from a FLUSH until it is done.
+    renew : Out(1)
+        High for 16 cycles in a CLEAR, when nothing is under way: engines and semaphores are reset.
+    clear, cleared : Out(1), In(1)
+        Held high after that, until the memories are zero.
     done : Out(1)
         The program has ended. Stays high.
     error_valid, error : Out(1), Out(EngineError)
@@ -108,6 +113,9 @@ class Sequencer(Component):
                 "quiet": In(1),
                 "flush": Out(1),
                 "flush_done": In(1),
+                "renew": Out(1),
+                "clear": Out(1),
+                "cleared": In(1),
                 "done": Out(1),
                 "error_valid": Out(1),
                 "error": Out(EngineError),
@@ -241,7 +249,10 @@ class Sequencer(Component):
                 m.d.comb += [clear.eq(1), write_d.data.eq(0)]
                 m.d.sync += instruction.rd.eq(instruction.rd + 1)
                 with m.If(instruction.rd == REGISTER_COUNT - 1):
+                    m.d.sync += [self.renew.eq(0), self.clear.eq(self.renew)]
                     m.next = "HEADER"
+                    with m.If(self.renew):
+                        m.next = "ERASE"
 
             with m.State("HEADER"):
                 # Whether the word is a command or not decides too late whether to wait for the queue.
@@ -325,6 +336,9 @@ class Sequencer(Component):
                 stopped = instruction.op == ScalarOp.FAIL
                 m.d.comb += failure.info.eq(Mux(taken, b, Mux(stopped, result, instruction_word)))
                 self._elaborate_commit(m, instruction, result, writes_back, taken, b, result_valid, fail)
+                with m.If((instruction.op == ScalarOp.CLEAR) & self.quiet):
+                    m.d.sync += [self.renew.eq(1), instruction_word.eq(0)]
+                    m.next = "CLEAR"
 
             with m.State("MULTIPLY"):
                 m.d.comb += [write_d.data.eq(multiplier.o), result_valid.eq(multiplier.done)]
@@ -359,6 +373,12 @@ class Sequencer(Component):
                     m.d.sync += self.flush.eq(0)
                     m.next = "HEADER"
 
+            with m.State("ERASE"):
+                m.d.comb += self.stalled.eq(1)
+                with m.If(self.cleared):
+                    m.d.sync += self.clear.eq(0)
+                    m.next = "HEADER"
+
             with m.State("STOPPED"):
                 pass
         return m
@@ -387,7 +407,7 @@ class Sequencer(Component):
             with m.Case(ScalarOp.PUSH):
                 m.d.comb += self.tokens.valid.eq(1)
                 wait_until(self.tokens.ready)
-            with m.Case(ScalarOp.FENCE):
+            with m.Case(ScalarOp.FENCE, ScalarOp.CLEAR):
                 wait_until(self.quiet)
             with m.Case(ScalarOp.FLUSH):
                 m.d.sync += self.flush.eq(1)

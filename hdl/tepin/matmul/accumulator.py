@@ -47,6 +47,9 @@ class Accumulator(wiring.Component):
     closed : Out, high for one cycle when the pass marked `close` has been added
     finished : Out, high in each cycle in which a pass marked `final` has been added
     read : In, `bank`, `row` and `column`
+    clear, cleared : In, Out
+        While no passes come: zeros into one row of both banks per cycle as long as `clear` is high; `cleared` rises when
+        all of them are written, and falls after `clear`.
     o : Out, signed 41 bits, 3 cycles later
     o_row : Out, `drain_width` x 32 bits from the column on that was asked for, 2 cycles later
         This and `finished` only with `drain_width` above 1.
@@ -67,6 +70,8 @@ class Accumulator(wiring.Component):
                 "i": In(stream.Signature(sums, always_ready=True)),
                 "closed": Out(1),
                 "read": In(read),
+                "clear": In(1),
+                "cleared": Out(1),
                 "o": Out(signed(ACCUMULATOR_WIDTH)),
                 **({"finished": Out(1), "o_row": Out(32 * drain_width)} if drain_width > 1 else {}),
             }
@@ -82,6 +87,18 @@ class Accumulator(wiring.Component):
         m.d.sync += self.closed.eq(valid & current.close)
         if self.drain_width > 1:
             m.d.sync += self.finished.eq(valid & current.final)
+        # Clearing is adding nothing to nothing, row by row.
+        depth = max(2, self.accumulator_rows)
+        cleared_row, written = Signal(range(depth)), Signal(2)
+        with m.If(~self.clear):
+            m.d.sync += [cleared_row.eq(0), written.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                current.row.eq(cleared_row),
+                cleared_row.eq(Mux(cleared_row == depth - 1, 0, cleared_row + 1)),
+                written.eq(Cat(written[0] | (cleared_row == depth - 1), written[0])),
+            ]
+        m.d.comb += self.cleared.eq(written[1])
         wanted = Signal.like(self.read)
         m.d.sync += wanted.eq(self.read)
 
@@ -92,7 +109,7 @@ class Accumulator(wiring.Component):
             comes = self.i.valid & (tag.bank == bank)
             m.d.sync += [
                 addresses[bank].eq(Mux(comes, tag.row, self.read.row) if self.drain_width == 1 else tag.row),
-                accumulating[bank].eq(comes),
+                accumulating[bank].eq(comes | self.clear),
                 adding[bank].eq(comes & ~tag.overwrite),
             ]
 
@@ -102,10 +119,12 @@ class Accumulator(wiring.Component):
             value = self.i.payload.sums[column]
             with m.If(self.i.valid):
                 m.d.sync += addend.eq(Mux(tag.high, value << 8, value))
+            with m.If(self.clear):
+                m.d.sync += addend.eq(0)
 
             memories = []
             for bank in range(2):
-                memory = Memory(shape=shape, depth=max(2, self.accumulator_rows), init=[])
+                memory = Memory(shape=shape, depth=depth, init=[])
                 m.submodules[f"bank_{bank}_{column}"] = memory
                 write, read = memory.write_port(), memory.read_port(domain="comb")
                 m.d.comb += [

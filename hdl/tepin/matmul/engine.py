@@ -64,6 +64,9 @@ class MatmulEngine(wiring.Component):
     probe : Out stream of `ProbeItem`, always ready
         Every element of jobs with the `observe` flag, in the order [tile][m][n]. For simulation.
     array_active : Out, high in every cycle in which a pass enters the array
+    clear, cleared : In, Out
+        While no command is in progress: zeros into all accumulators as long as `clear` is high; `cleared` rises when all are
+        written.
     """
 
     def __init__(
@@ -121,6 +124,8 @@ class MatmulEngine(wiring.Component):
                 "o": Out(WritePort(line_bytes=line_bytes)),
                 "probe": Out(stream.Signature(ProbeItem, always_ready=True)),
                 "array_active": Out(1),
+                "clear": In(1),
+                "cleared": Out(1),
             }
         )
 
@@ -186,6 +191,8 @@ class MatmulEngine(wiring.Component):
             m.d.sync += banks.eq(banks - 1)
 
         connect(m, array.o, accumulator.i)
+        m.d.sync += accumulator.clear.eq(self.clear)
+        m.d.comb += self.cleared.eq(accumulator.cleared)
         m.d.comb += [
             accumulator.read.eq(drain.read),
             drain.sums.eq(accumulator.o),

@@ -9,27 +9,14 @@ banks never wait for each other; ports that meet in a bank take turns.
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from .bank import Bank, line_place, log2, rotate
 from .ports import ReadPort, WritePort
 
-__all__ = ["Bank", "Scratchpad", "Turns", "line_place"]
-
-
-def _log2(value):
-    return value.bit_length() - 1
-
-
-def _rotate(line, words, left):
-    """Rotate a line by a number of words of an equal share of it each: word 0 to place `words` if `left`, or back."""
-    unit = len(line) >> len(words)
-    for bit, select in enumerate(words):
-        turn = unit << bit
-        line = Mux(select, line.rotate_left(turn) if left else line.rotate_right(turn), line)
-    return line
+__all__ = ["Scratchpad", "Turns"]
 
 
 def _select(choices):
@@ -70,7 +57,7 @@ class Turns(Component):
         super().__init__(
             {
                 "valid": In(count),
-                "resource": In(data.ArrayLayout(_log2(resources), count)),
+                "resource": In(data.ArrayLayout(log2(resources), count)),
                 "ready": Out(count),
             }
         )
@@ -103,110 +90,6 @@ def _first_after(place, bits):
     return first[:count] | first[count:]
 
 
-def line_place(*, size, line_bytes):
-    """Where a line begins in a bank of `size` bytes.
-
-    Members: `row`, of the memories, that of its first word; `following`, the row behind that, or the first one; `offset`, the
-    memory with its first word; `wraps`, bit i: memory i comes before that one, so that its word is in the row `following`.
-    """
-    count = line_bytes // 4
-    row = _log2(size // line_bytes)
-    return data.StructLayout({"row": row, "following": row, "offset": _log2(count), "wraps": count})
-
-
-class Bank(Component):
-    """One bank: a line in and a line out per cycle, each at any word address.
-
-    The bank is `line_bytes / 4` memories of 32-bit words. Word w is in memory `w % count`, row `w // count`, so the words
-    of a line that begins in the middle of a row are in different memories all the same. What passes the end of the
-    bank continues at its beginning.
-
-    Latency of a read: 4 cycles, with registers in front of the memories, behind them and behind the rotation by whole words.
-    A read in the same cycle as a write to the same word returns the old word in simulation and either of them in hardware.
-
-    Cost: `line_bytes / 4` memories with byte enables, three registers and a rotator of `8 * line_bytes` bits.
-
-    Parameters
-    ----------
-    size : int
-        Bytes, a power of two, at least two lines.
-    line_bytes : int
-        Bytes per line, a power of two, at least 4.
-
-    Members
-    -------
-    read_place : In(line_place(...))
-        The line to read.
-    read_data : Out(8 * line_bytes)
-        The line that was addressed four cycles before.
-    write_place : In(line_place(...))
-        The line to write.
-    write_data, write_mask : In
-        What is written: those bytes of the line whose bits in the mask are set. Both come rotated, so that each word
-        lies where its memory is.
-    """
-
-    def __init__(self, *, size, line_bytes):
-        self._size = size
-        self._line_bytes = line_bytes
-        place = line_place(size=size, line_bytes=line_bytes)
-        super().__init__(
-            {
-                "read_place": In(place),
-                "read_data": Out(8 * line_bytes),
-                "write_place": In(place),
-                "write_data": In(8 * line_bytes),
-                "write_mask": In(line_bytes),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        count = self._line_bytes // 4
-        offset_bits = _log2(count)
-        # Ports are selected before, memories after these registers.
-        place = line_place(size=self._size, line_bytes=self._line_bytes)
-        read_place, write_place = (
-            data.View(place, Signal(place.size, name=name, reset_less=True))
-            for name in ("read_at", "write_at")
-        )
-        write_data = Signal(8 * self._line_bytes, name="written", reset_less=True)
-        write_mask = Signal(self._line_bytes, name="write_bytes")
-        m.d.sync += [
-            read_place.as_value().eq(self.read_place),
-            write_place.as_value().eq(self.write_place),
-            write_data.eq(self.write_data),
-            write_mask.eq(self.write_mask),
-        ]
-        offset, stored_offset = Signal(offset_bits, reset_less=True), Signal(offset_bits, reset_less=True)
-        stored, rotated = (
-            Signal(8 * self._line_bytes, name=name, reset_less=True) for name in ("stored", "rotated")
-        )
-        m.d.sync += [offset.eq(read_place.offset), stored_offset.eq(offset)]
-        m.d.sync += rotated.eq(_rotate(stored, stored_offset, left=False))
-        m.d.comb += self.read_data.eq(rotated)
-        for index in range(count):
-            # Nobody relies on what a read returns while the word is written, so synthesis need not take care of it.
-            depth = self._size // self._line_bytes
-            words = Memory(shape=32, depth=depth, init=[], attrs={"no_rw_check": 1})
-            m.submodules[f"words_{index}"] = words
-            write_port = words.write_port(granularity=8)
-            read_port = words.read_port()
-            m.d.comb += [
-                read_port.addr.eq(self._row(read_place, index)),
-                write_port.en.eq(write_mask.word_select(index, 4)),
-                write_port.addr.eq(self._row(write_place, index)),
-                write_port.data.eq(write_data.word_select(index, 32)),
-            ]
-            m.d.sync += stored.word_select(index, 32).eq(read_port.data)
-        return m
-
-    @staticmethod
-    def _row(place, index):
-        """Row of memory `index` that belongs to the line at `place`."""
-        return Mux(place.wraps[index], place.following, place.row)
-
-
 class Scratchpad(Component):
     """Banked memory with any number of readers and writers; `ReadPort` and `WritePort` say what a port promises.
 
@@ -224,6 +107,12 @@ class Scratchpad(Component):
     multiplexers to the banks, in the one after that they are at the memories. For reads there are registers behind the
     memories, rotators, and multiplexers of the banks.
 
+    Clearing. As long as `clear` is high, in which time nobody may ask for anything, zeros are written to one row of all banks
+    in each cycle; `size / banks / line_bytes + 1` cycles after `clear` has risen, `cleared` does, and falls after `clear`. It
+    takes the way of the first writer, from the registers behind its request on, so that the others' is not longer for it, and
+    that one's `fault` means nothing meanwhile. Afterwards all banks belong to the first ports, as after a reset: not even
+    the next accesses' cycles tell who was there before.
+
     Parameters
     ----------
     size : int
@@ -234,14 +123,20 @@ class Scratchpad(Component):
         Bytes per access, a power of two, at least 4.
     readers, writers : int
         Number of ports, at least 1 each.
+    parity : bool
+        Each byte has a parity bit, see `Bank`.
 
     Members
     -------
     readers : array of In(ReadPort(line_bytes=line_bytes))
     writers : array of In(WritePort(line_bytes=line_bytes))
+    clear, cleared : In(1), Out(1)
+    parity_errors : Out(range(banks + 1))
+        Lines with wrong parity bits that banks read in a former cycle. The whole line counts, whatever the reader wants of
+        it. Only with `parity`.
     """
 
-    def __init__(self, *, size, banks, line_bytes, readers, writers):
+    def __init__(self, *, size, banks, line_bytes, readers, writers, parity=False):
         for name, value in (("size", size), ("banks", banks), ("line_bytes", line_bytes)):
             if not isinstance(value, int) or value < 1 or value & (value - 1):
                 raise ValueError(f"{name} must be a power of two, not {value!r}")
@@ -255,10 +150,14 @@ class Scratchpad(Component):
         self._size = size
         self._banks = banks
         self._line_bytes = line_bytes
+        self._parity = parity
         super().__init__(
             {
                 "readers": In(ReadPort(line_bytes=line_bytes)).array(readers),
                 "writers": In(WritePort(line_bytes=line_bytes)).array(writers),
+                "clear": In(1),
+                "cleared": Out(1),
+                **({"parity_errors": Out(range(banks + 1))} if parity else {}),
             }
         )
 
@@ -281,18 +180,30 @@ class Scratchpad(Component):
         m = Module()
         banks = []
         for index in range(self._banks):
-            bank = Bank(size=self._size // self._banks, line_bytes=self._line_bytes)
+            bank = Bank(size=self._size // self._banks, line_bytes=self._line_bytes, parity=self._parity)
             m.submodules[f"bank_{index}"] = bank
             banks.append(bank)
 
-        self._elaborate_writers(m, banks)
-        self._elaborate_readers(m, banks)
+        # Which row is cleared, and above it whether all of them are.
+        clearing, progress = Signal(), Signal(range(2 * self._size // self._banks // self._line_bytes))
+        row, done = progress[:-1], progress[-1]
+        erase = clearing & ~done
+        m.d.sync += clearing.eq(self.clear)
+        with m.If(erase):
+            m.d.sync += progress.eq(progress + 1)
+        with m.If(~clearing):
+            m.d.sync += progress.eq(0)
+        m.d.comb += self.cleared.eq(done)
+
+        self._elaborate_writers(m, banks, erase, row)
+        self._elaborate_readers(m, banks, erase)
         return m
 
-    def _arbitrate(self, m, ports, addresses, kind):
+    def _arbitrate(self, m, ports, addresses, kind, erase):
         """Accept requests. Returns, registered, for each port: its bank, one-hot, and whether one was out of range."""
-        bank_bits = slice(_log2(self._size // self._banks), _log2(self._size))
-        m.submodules[f"{kind}_turns"] = turns = Turns(len(ports), resources=self._banks)
+        bank_bits = slice(log2(self._size // self._banks), log2(self._size))
+        turns = Turns(len(ports), resources=self._banks)
+        m.submodules[f"{kind}_turns"] = ResetInserter(erase)(turns)
         chosen, faults = [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
             bank = Signal(self._banks, name=f"{kind}_bank_{number}")
@@ -305,7 +216,7 @@ class Scratchpad(Component):
             accepted = port.request.valid & port.request.ready
             m.d.sync += [
                 bank.eq(Cat(accepted & (address[bank_bits] == index) for index in range(self._banks))),
-                outside.eq(address[_log2(self._size) :].any()),
+                outside.eq(address[log2(self._size) :].any()),
             ]
             chosen.append(bank)
             faults.append(bank.any() & outside)
@@ -328,25 +239,35 @@ class Scratchpad(Component):
         ]
         return register
 
-    def _elaborate_writers(self, m, banks):
+    def _elaborate_writers(self, m, banks, erase, row):
         ports = list(self.writers)
         addresses = [port.request.payload.address for port in ports]
-        chosen, faults = self._arbitrate(m, ports, addresses, "write")
-        offset = slice(2, 2 + _log2(self._line_bytes // 4))
+        chosen, faults = self._arbitrate(m, ports, addresses, "write", erase)
+        offset = slice(2, 2 + log2(self._line_bytes // 4))
         places, lines, masks = [], [], []
         for number, (port, address) in enumerate(zip(ports, addresses, strict=True)):
             # While requests are arbitrated, each is brought into the order of the memories.
             line = Signal(8 * self._line_bytes, name=f"write_data_{number}", reset_less=True)
             mask = Signal(self._line_bytes, name=f"write_mask_{number}", reset_less=True)
-            beyond = address[_log2(self._size) :].any()
+            beyond = address[log2(self._size) :].any()
             m.d.sync += [
-                line.eq(_rotate(port.request.payload.data, address[offset], left=True)),
-                mask.eq(Mux(beyond, 0, _rotate(port.request.payload.mask, address[offset], left=True))),
+                line.eq(rotate(port.request.payload.data, address[offset], left=True)),
+                mask.eq(Mux(beyond, 0, rotate(port.request.payload.mask, address[offset], left=True))),
             ]
             m.d.comb += port.fault.eq(faults[number])
             places.append(self._place(m, f"write_place_{number}", address))
             lines.append(line)
             masks.append(mask)
+        # What is cleared looks like lines that the first port writes to all banks.
+        place = data.View(line_place(size=self._size // self._banks, line_bytes=self._line_bytes), places[0])
+        with m.If(erase):
+            m.d.sync += [
+                chosen[0].eq(-1),
+                lines[0].eq(0),
+                masks[0].eq(-1),
+                place.row.eq(row),
+                place.wraps.eq(0),
+            ]
         for index, bank in enumerate(banks):
             selects = [select[index] for select in chosen]
             m.d.comb += [
@@ -355,15 +276,19 @@ class Scratchpad(Component):
                 bank.write_mask.eq(_select(zip(selects, masks, strict=True))),
             ]
 
-    def _elaborate_readers(self, m, banks):
+    def _elaborate_readers(self, m, banks, erase):
         ports = list(self.readers)
         addresses = [port.request.payload for port in ports]
-        chosen, faults = self._arbitrate(m, ports, addresses, "read")
+        chosen, faults = self._arbitrate(m, ports, addresses, "read", erase)
         places = [self._place(m, f"read_place_{number}", address) for number, address in enumerate(addresses)]
         for index, bank in enumerate(banks):
             m.d.comb += bank.read_place.as_value().eq(
                 _select((select[index], place) for select, place in zip(chosen, places, strict=True))
             )
+            if self._parity:
+                m.d.comb += bank.read_valid.eq(Cat(select[index] for select in chosen).any())
+        if self._parity:
+            m.d.sync += self.parity_errors.eq(sum(bank.parity_error for bank in banks))
         for number, port in enumerate(ports):
             # Which bank reads for this port travels beside the memory and its registers.
             source, fault = chosen[number], faults[number]

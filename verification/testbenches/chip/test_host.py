@@ -124,7 +124,7 @@ def test_running_program_is_not_disturbed(chip):
 
 
 def test_accesses_to_no_register_are_refused(chip):
-    offsets = {entry.offset for entry in REGISTERS}
+    offsets = {entry.offset for entry in REGISTERS if entry.name != "PARITY_ERRORS"}
     missing = sorted(set(range(0, 0x200, 4)) - offsets)
     assert missing
     for offset in [*missing, 0x8000, 0xFFFC]:
@@ -133,7 +133,7 @@ def test_accesses_to_no_register_are_refused(chip):
         with pytest.raises(RuntimeError, match="response 2"):
             chip.simulator.write(offset, 1)
     for entry in REGISTERS:
-        if entry.access == "ro":
+        if entry.offset in offsets and entry.access == "ro":
             with pytest.raises(RuntimeError, match="response 2"):
                 chip.driver.write(entry.name, 1)
     chip.assert_works()

@@ -72,13 +72,14 @@ class EngineModel(Component):
 class ControllerBench(Component):
     """Controller, scratchpad and an `EngineModel` for each engine."""
 
-    def __init__(self, *, program_words, queue_words, tokens, line_bytes, config_hash):
+    def __init__(self, *, program_words, queue_words, tokens, line_bytes, config_hash, parity=False):
         self._parameters = {
             "program_words": program_words,
             "queue_words": queue_words,
             "tokens": tokens,
             "line_bytes": line_bytes,
             "config_hash": config_hash,
+            "parity": parity,
         }
         super().__init__(
             {
@@ -114,22 +115,29 @@ class ControllerBench(Component):
             line_bytes=self._parameters["line_bytes"],
             readers=1,
             writers=1,
+            parity=self._parameters["parity"],
         )
         connect(m, flipped(self.s_axil), controller.s_axil)
         connect(m, controller.read, scratchpad.readers[0])
         connect(m, controller.write, scratchpad.writers[0])
+        m.d.comb += [scratchpad.clear.eq(controller.clear), controller.cleared.eq(scratchpad.cleared)]
+        if self._parameters["parity"]:
+            m.d.comb += controller.parity_errors.eq(scratchpad.parity_errors)
         for index, engine in enumerate(ENGINES):
             model = EngineModel(engine)
-            reset = self.weights_dropped if engine == Engine.WEIGHTS else controller.reset
+            reset = self.weights_dropped if engine == Engine.WEIGHTS else self.reset
             m.submodules[engine.name.lower()] = ResetInserter(reset)(model)
             connect(m, model.control, controller.engines[index])
             connect(m, model.performed, flipped(getattr(self, engine.name.lower())))
             m.d.comb += [model.fail.eq(self.fail[index]), model.error.eq(self.error)]
-        m.d.comb += self.weights_dropped.eq(controller.reset | controller.flush)
+        m.d.comb += [
+            self.reset.eq(controller.reset | controller.renew),
+            self.weights_dropped.eq(self.reset | controller.flush),
+        ]
         for name in ("idle", "flush_done", "read_beat", "write_beat", "array_active"):
             m.d.comb += getattr(controller, name).eq(getattr(self, name))
         for name in (
-            *("irq", "flush", "stop", "reset"),
+            *("irq", "flush", "stop"),
             *("read_base", "read_limit", "write_base", "write_limit"),
         ):
             m.d.comb += getattr(self, name).eq(getattr(controller, name))

@@ -105,6 +105,9 @@ class Interpreter:
                 taken = True
             case ScalarOp.PUSH:
                 self.tokens.append(rs)
+            case ScalarOp.CLEAR:
+                registers[:] = [0] * 16
+                self.scratchpad = dict.fromkeys(range(0, self._bytes, 4), 0)
             case ScalarOp.FAIL:
                 self.error = (ErrorCode.SOFTWARE, pc, (rs + b) & _MASK)
             case _:

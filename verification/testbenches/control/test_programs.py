@@ -354,6 +354,41 @@ async def fence_waits_for_all_engines(dut):
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
+async def clear_waits_for_all_engines(dut):
+    """And resets them, the registers and the semaphores, before it clears the scratchpad."""
+    bench = await Bench.start(dut)
+    for engine in ENGINES:
+        bench.engines[engine].pause = 1.0
+        program = encode(
+            [
+                ScalarInstruction(ScalarOp.ADD, rd=15, immediate=9),
+                ScalarInstruction(ScalarOp.STORE, rd=15, immediate=SCRATCHPAD_BYTES - 4),
+                ScalarInstruction(ScalarOp.SIGNAL, rd=7),
+                CommandInstruction(engine, EngineOp.NOP, signal=7),
+                ScalarInstruction(ScalarOp.CLEAR, rd=15, rs=15, immediate=1),
+                ScalarInstruction(ScalarOp.PUSH, rs=15),
+                ScalarInstruction(ScalarOp.LOAD, rd=15, immediate=SCRATCHPAD_BYTES - 4),
+                ScalarInstruction(ScalarOp.PUSH, rs=15),
+                CommandInstruction(engine, EngineOp.NOP, wait=7),
+                END,
+            ]
+        )
+        await bench.write("WATCHDOG", 500)
+        await bench.write("IRQ_ENABLE", 0b011)
+        await bench.launch(program)
+        await ClockCycles(dut.clk, 100)
+        assert dut.reset.value == 0
+        bench.engines[engine].pause = 0.0
+        await bench.engines[engine].receive(1)
+        await RisingEdge(dut.reset)
+        await ClockCycles(dut.clk, 150)
+        assert await bench.tokens() == [0, 0]
+        # The last command waits in vain.
+        assert (await bench.finish())[0] == ErrorCode.TIMEOUT
+        assert not bench.engines[engine].waiting()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def flush_drops_weight_commands_and_nothing_else(dut):
     bench = await Bench.start(dut)
     weights, vector = bench.engines[Engine.WEIGHTS], bench.engines[Engine.VECTOR]

@@ -20,6 +20,7 @@ PARAMETERS = {
     "tokens": 4,
     "line_bytes": 8,
     "config_hash": 0xC0FFEE11,
+    "parity": True,
 }
 
 

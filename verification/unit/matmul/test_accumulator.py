@@ -54,6 +54,58 @@ def test_passes_add_up(columns, accumulator_rows, large, rng):
         assert largest > 1 << ACCUMULATOR_WIDTH - 5
 
 
+@pytest.mark.parametrize("accumulator_rows, drain_width", [(1, 1), (5, 1), (4, 4)])
+def test_clear(accumulator_rows, drain_width, rng):
+    """All sums are zero afterwards, as many cycles later as there are rows and one more; then it works as before."""
+    columns = 4
+    dut = Accumulator(
+        rows=4,
+        columns=columns,
+        activation_width=8,
+        accumulator_rows=accumulator_rows,
+        drain_width=drain_width,
+    )
+    places = [(bank, row) for bank in range(2) for row in range(accumulator_rows)]
+
+    async def add(ctx, bank, row, sums, overwrite):
+        tag = {"row": row, "bank": bank, "overwrite": overwrite, "high": 0, "close": 0}
+        ctx.set(dut.i.payload, {"sums": sums, "tag": tag})
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+
+    async def contents(ctx):
+        result = []
+        for bank, row in places:
+            for column in range(columns):
+                ctx.set(dut.read, {"bank": bank, "row": row, "column": column})
+                await ctx.tick().repeat(4)
+                result.append(ctx.get(dut.o))
+        return result
+
+    async def run(ctx):
+        for _ in range(2):
+            sums = rng.integers(1, 1000, (len(places), columns))
+            for (bank, row), values in zip(places, sums.tolist(), strict=True):
+                await add(ctx, bank, row, values, 1)
+            assert await contents(ctx) == sums.flatten().tolist()
+            ctx.set(dut.clear, 1)
+            cycles = 0
+            while not ctx.get(dut.cleared):
+                await ctx.tick()
+                cycles += 1
+            assert cycles == max(2, accumulator_rows) + 1
+            ctx.set(dut.clear, 0)
+            await ctx.tick().repeat(2)
+            assert await contents(ctx) == [0] * (columns * len(places))
+            # Not overwritten but added to: nothing is left to add to.
+            await add(ctx, *places[-1], [1, 2, 3, 4], 0)
+            await ctx.tick().repeat(2)
+            assert (await contents(ctx))[-4:] == [1, 2, 3, 4]
+
+    simulate(dut, run, cycles=20_000)
+
+
 def test_init_wrong_accumulator_rows():
     with pytest.raises(ValueError, match="accumulator_rows must be at least 1, not 0"):
         Accumulator(rows=2, columns=4, activation_width=8, accumulator_rows=0)

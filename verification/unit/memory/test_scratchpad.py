@@ -3,7 +3,9 @@
 
 import numpy as np
 import pytest
+from amaranth.lib.memory import Memory
 
+from tepin.memory import bank
 from tepin.memory.ports import ReadPort
 from tepin.memory.scratchpad import Scratchpad, Turns
 from tepin_testbench.pysim import simulate
@@ -152,6 +154,113 @@ def test_write_is_visible_to_the_next_read():
         assert responses == [0x0022334455667788, 0x00223344]
 
     simulate(dut, testbench)
+
+
+class Words:
+    """What was written to a scratchpad, and what is read from it, line by line."""
+
+    def __init__(self, dut, ctx):
+        self.dut, self.ctx = dut, ctx
+
+    async def write(self, line, value):
+        ctx, port = self.ctx, self.dut.writers[-1]
+        request = {
+            "address": line * self.dut.line_bytes,
+            "data": value,
+            "mask": (1 << self.dut.line_bytes) - 1,
+        }
+        ctx.set(port.request.payload, request)
+        ctx.set(port.request.valid, 1)
+        await ctx.tick().until(port.request.ready)
+        ctx.set(port.request.valid, 0)
+
+    async def read(self, line):
+        ctx, port = self.ctx, self.dut.readers[-1]
+        ctx.set(port.request.payload, line * self.dut.line_bytes)
+        ctx.set(port.request.valid, 1)
+        await ctx.tick().until(port.request.ready)
+        ctx.set(port.request.valid, 0)
+        (value,) = await ctx.tick().sample(port.response).until(port.response_valid)
+        return value
+
+
+@pytest.mark.parametrize("size, banks, line_bytes, writers", [(256, 1, 4, 1), (1024, 4, 16, 3)])
+@pytest.mark.parametrize("parity", [False, True])
+def test_clear(size, banks, line_bytes, writers, parity, rng):
+    """Everything is zero, after as many cycles as are promised, and the banks belong to the first ports again."""
+    dut = Scratchpad(size=size, banks=banks, line_bytes=line_bytes, readers=2, writers=writers, parity=parity)
+    lines = size // line_bytes
+
+    async def testbench(ctx):
+        words = Words(dut, ctx)
+        for _ in range(2):
+            for line in range(lines):
+                await words.write(line, (1 << 8 * line_bytes) - 1)
+            for line in rng.integers(lines, size=5):
+                assert await words.read(int(line)) == (1 << 8 * line_bytes) - 1
+            # What the first writer shows meanwhile goes nowhere.
+            ctx.set(dut.writers[0].request.payload, {"address": 20, "data": -1, "mask": -1})
+            ctx.set(dut.clear, 1)
+            cycles = 0
+            while not ctx.get(dut.cleared):
+                await ctx.tick()
+                cycles += 1
+            assert cycles == lines // banks + 1
+            await ctx.tick().repeat(int(rng.integers(1, 4)))
+            ctx.set(dut.clear, 0)
+            await ctx.tick().repeat(2)
+            assert not ctx.get(dut.cleared)
+            for line in range(lines):
+                assert await words.read(line) == 0
+            for port in (dut.readers[0], dut.writers[0]):
+                ctx.set(port.request.payload if port is dut.readers[0] else port.request.payload.address, 0)
+            if writers > 1:
+                assert ctx.get(dut.writers[0].request.ready)
+            if parity:
+                assert not ctx.get(dut.parity_errors)
+
+    simulate(dut, testbench)
+
+
+def test_parity_finds_every_flipped_bit(monkeypatch, rng):
+    """A bit in the memory is flipped, of data or parity: each read of its line counts, no other, and an idle port never."""
+    memories = []
+
+    class Recorded(Memory):
+        def __init__(self, **parameters):
+            super().__init__(**parameters)
+            memories.append(self)
+
+    monkeypatch.setattr(bank, "Memory", Recorded)
+    size, line_bytes = 256, 8
+    dut = Scratchpad(size=size, banks=2, line_bytes=line_bytes, readers=2, writers=1, parity=True)
+    lines = size // line_bytes
+    counted = 0
+
+    async def count(ctx):
+        nonlocal counted
+        async for _, _, errors in ctx.tick().sample(dut.parity_errors):
+            counted += errors
+
+    async def testbench(ctx):
+        words = Words(dut, ctx)
+        values = [int.from_bytes(rng.bytes(line_bytes), "little") for _ in range(lines)]
+        assert len(memories) == 4
+        for line in range(0, lines, 2):  # the others are still as they were at power-up
+            await words.write(line, values[line])
+        for bit in range(36):
+            index, row = int(rng.integers(4)), int(rng.integers(lines // 2))
+            before = ctx.get(memories[index].data[row])
+            ctx.set(memories[index].data[row], before ^ 1 << bit)
+            line = index // 2 * (lines // 2) + row
+            for read in (line, int(rng.integers(lines)), line, (line + 1) % lines):
+                was = counted
+                await words.read(read)
+                await ctx.tick().repeat(12)
+                assert counted - was == (read == line), (bit, read, line)
+            ctx.set(memories[index].data[row], before)
+
+    simulate(dut, testbench, background=[count])
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
