@@ -13,6 +13,7 @@ import numpy as np
 
 from tepin_host.driver import ChipDriver
 from tepin_host.errors import UserError
+from tepin_reference.matmul import sums
 from tepin_reference.simulator import FunctionalSimulator, ProgramError
 
 __all__ = [
@@ -105,13 +106,14 @@ def checked(token, executable):
     return token
 
 
-def run_reference(executable, request, report, memory=None):
+def run_reference(executable, request, report, memory=None, *, products=sums):
     """Yield the tokens of the functional simulator; `report` is filled in. Raises as `run_rtl` does.
 
-    `memory` is what it works on, by default a new `executable.memory(request)`.
+    `memory` is what it works on, by default a new `executable.memory(request)`; `products` what multiplies, as of
+    `FunctionalSimulator`.
     """
     memory = executable.memory(request) if memory is None else memory
-    simulator = FunctionalSimulator(executable.plan.config, memory)
+    simulator = FunctionalSimulator(executable.plan.config, memory, products=products)
     try:
         for token in simulator.run(executable.program):
             report.tokens.append(checked(token, executable))

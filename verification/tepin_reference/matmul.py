@@ -13,12 +13,18 @@ from tepin.isa import ActivationType, OutputType
 
 from . import float32
 
-__all__ = ["K_LIMIT", "matmul"]
+__all__ = ["K_LIMIT", "matmul", "sums"]
 
 K_LIMIT = 131_071
 
 
-def matmul(flags, a, w8, weight_scale, activation_scale):
+def sums(a, w8):
+    """Exact sums of products int64 [M, N], of integers [M, K] and int8 [K, N]."""
+    # float64 holds every partial sum exactly (below 2**41), so the fast product is an integer product.
+    return (a.astype(np.float64) @ w8.astype(np.float64)).astype(np.int64)
+
+
+def matmul(flags, a, w8, weight_scale, activation_scale, products=sums):
     """Compute the result of a matmul command.
 
     Parameters
@@ -28,6 +34,8 @@ def matmul(flags, a, w8, weight_scale, activation_scale):
     w8 : int8 array [K, N]
     weight_scale : float32 array [N] or None
     activation_scale : float32 array [M] or None
+    products : callable(a, w8), optional
+        What does the work of `sums`.
 
     Returns
     -------
@@ -35,8 +43,7 @@ def matmul(flags, a, w8, weight_scale, activation_scale):
     maximum : float32 array [M]
         Largest magnitude of each row (float32 output only).
     """
-    # float64 holds every partial sum exactly (below 2**41), so the fast product is an integer product.
-    accumulator = (a.astype(np.float64) @ w8.astype(np.float64)).astype(np.int64)
+    accumulator = products(a, w8)
     if flags.output == OutputType.INT32:
         return accumulator.astype(np.int32), None
     y = float32.from_int(accumulator)

@@ -40,7 +40,7 @@ from tepin.program import IllegalInstruction, ScalarInstruction, decode
 from . import vector
 from .dma import Window, runs
 from .link import LINK_LIMIT, Port
-from .matmul import K_LIMIT, activation_dtype, matmul
+from .matmul import K_LIMIT, activation_dtype, matmul, sums
 from .weights import stream_bytes, unpack
 
 __all__ = ["FunctionalSimulator", "ProgramError"]
@@ -103,6 +103,8 @@ class FunctionalSimulator:
         Addresses that the program may read and write; by default all of `memory`.
     ports : sequence of Port
         The chip's ends of its links, `config.links` of them; by default none of them is connected to anything.
+    products : callable(a, w8), optional
+        What multiplies for matmul commands, as `tepin_reference.matmul.sums` does.
 
     Attributes
     ----------
@@ -114,7 +116,9 @@ class FunctionalSimulator:
         Instructions executed so far.
     """
 
-    def __init__(self, config: ChipConfig, memory, *, read_window=None, write_window=None, ports=None):
+    def __init__(
+        self, config: ChipConfig, memory, *, read_window=None, write_window=None, ports=None, products=sums
+    ):
         self.config = config
         self.memory = memory
         self.read_window = read_window or Window(0, len(memory))
@@ -125,6 +129,7 @@ class FunctionalSimulator:
         self.observed = []
         self.executed = 0
         self.ports = [Port() for _ in range(config.links)] if ports is None else ports
+        self._products = products
         self._weight_fifo = np.zeros(0, np.uint8)
         self._pc = 0
         self._awaited = None
@@ -342,7 +347,7 @@ class FunctionalSimulator:
             ]
         )
         scale = self._words(fields["scale"], 4 * m).view("<f4") if "scale" in fields else None
-        y, maximum = matmul(flags, a, w8, weight_scale, scale)
+        y, maximum = matmul(flags, a, w8, weight_scale, scale, self._products)
         for row in range(m):
             self._words(fields["output"] + row * fields["output_stride"], 4 * n)[:] = y[row].view(np.uint8)
         if "maximum" in fields:

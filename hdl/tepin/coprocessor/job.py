@@ -85,10 +85,19 @@ class Shape:
         """What the device says in the place where a chip has the hash of its configuration."""
         return _MAGIC << 16 | self.columns
 
+    def cycles(self, groups, tiles):
+        """That a job takes, from the answer to its last byte on; none of the two is 0."""
+        return tiles * (groups * (self.rows + 1) + self.rows + 11) + 1
+
+    @staticmethod
+    def is_coprocessor(identity):
+        """Whether a device that says this is one, be it of any shape."""
+        return identity >> 16 == _MAGIC
+
     @classmethod
     def identified(cls, identity, memory_bytes):
         """The shape that a device has said it has; `ValueError` if it is no such coprocessor."""
-        if identity >> 16 != _MAGIC:
+        if not cls.is_coprocessor(identity):
             raise ValueError(f"{identity:08x} is no coprocessor")
         return cls(identity & 0xFFFF, memory_bytes)
 

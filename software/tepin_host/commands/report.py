@@ -8,7 +8,7 @@ from tepin_host.commands.tables import print_rows
 __all__ = ["print_report", "report_json"]
 
 
-def print_report(report, executables, *, latency=None, speed=None, links=None):
+def print_report(report, executables, *, latency=None, speed=None, links=None, others=None):
     """Print the table.
 
     Parameters
@@ -22,6 +22,8 @@ def print_report(report, executables, *, latency=None, speed=None, links=None):
         What has happened on the links between chips.
     speed : (str, float), optional
         What ran, such as "simulation", and its cycles per second, if there were cycles.
+    others : dict from str to str, optional
+        Further rows.
     """
     plan, model = executables[0].plan, executables[0].name
     memory = f" latency={latency}" if latency else ""
@@ -49,6 +51,7 @@ def print_report(report, executables, *, latency=None, speed=None, links=None):
         }
     if links:
         rows["links"] = links
+    rows |= others or {}
     if report.logits_sha256:
         rows["logits"] = f"sha256 {report.logits_sha256[:16]}..."
     print_rows(rows)

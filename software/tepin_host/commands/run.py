@@ -17,6 +17,7 @@ from tepin_host.commands.chips import (
     links_in_words,
     start_simulators,
 )
+from tepin_host.commands.coprocessor import describe, find_coprocessor, run_on_coprocessor
 from tepin_host.commands.options import (
     add_model_arguments,
     compile_with_progress,
@@ -55,7 +56,7 @@ def _add_arguments(parser):
     parser.add_argument(
         "--device",
         metavar="DEVICE[,BAUD]",
-        help=f"a real chip on this serial port, such as /dev/ttyUSB0 (default: {BAUD} baud)",
+        help=f"a real chip or coprocessor on this serial port, such as /dev/ttyUSB0 (default: {BAUD} baud)",
     )
     parser.add_argument(
         "--board", metavar="BOARD", help="the simulation of a whole board; 'tepin boards' lists them"
@@ -117,12 +118,18 @@ def _run(arguments):
         output_file(arguments.trace) as write_trace,
         output_file(arguments.plot) as write_plot,
         output_file(arguments.save_kv) as write_kv,
-        _device(arguments) as chip,
+        _device(arguments) as (chip, coprocessor),
     ):
         executables, request, tokenizer, latency = _prepare(arguments, chip)
         report = Report()
         memories = _memories(arguments, executables, request)
-        tokens, simulators = _start(arguments, chip, executables, request, report, latency, memories)
+        if coprocessor:
+            tokens, simulators = (
+                run_on_coprocessor(coprocessor, executables[0], request, report, memories[0]),
+                [],
+            )
+        else:
+            tokens, simulators = _start(arguments, chip, executables, request, report, latency, memories)
         simulator = simulators[0] if simulators else None
         decoder = Decoder(tokenizer)
         started, before = time.monotonic(), simulator.cycle if simulator else 0
@@ -145,7 +152,9 @@ def _run(arguments):
         elif chip:
             print_report(report, executables, speed=("device", chip.identity.clock_hz))
         else:
-            print_report(report, executables)
+            print_report(
+                report, executables, others=describe(coprocessor, request, report) if coprocessor else {}
+            )
         if _traced(arguments):
             _write_trace(arguments, executables[0], request, report, simulator, write_trace, write_plot)
         if arguments.save_kv is not None:
@@ -192,10 +201,10 @@ def _write_trace(arguments, executable, request, report, simulator, write_trace,
 
 @contextlib.contextmanager
 def _device(arguments):
-    """The chip that `--device` names, or that of the simulated `--board`, or None."""
+    """What `--device` names, or the simulated `--board` has: a chip and None, None and a coprocessor; or None and None."""
     given = [name for name in ("device", "board") if getattr(arguments, name) is not None]
     if not given:
-        yield None
+        yield None, None
         return
     if len(given) > 1:
         raise UserError("--device and --board exclude each other")
@@ -208,8 +217,12 @@ def _device(arguments):
             f"--memory is for simulations of the chip alone; a {given[0]} has the memory that it has"
         )
     with _connect(arguments) as chip:
-        chip.await_self_test()
-        yield chip
+        coprocessor = find_coprocessor(chip)
+        if coprocessor:
+            yield None, coprocessor
+        else:
+            chip.await_self_test()
+            yield chip, None
 
 
 def _connect(arguments):

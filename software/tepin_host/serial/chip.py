@@ -68,6 +68,11 @@ class SerialChip:
         return self._port.name
 
     @property
+    def baud(self):
+        """Bits per second on the line."""
+        return self._port.baud
+
+    @property
     def identity(self):
         """What the device says of itself."""
         return self._link.identity
@@ -170,7 +175,7 @@ class SerialChip:
         data = bytes(data)
         blocks = [(at, data[at : at + _BLOCK]) for at in range(0, len(data), _BLOCK)]
         checks = [Command(Request.CHECKSUM, len(block), address + at) for at, block in blocks]
-        there = self._all_okay(checks, None)
+        there = self.accesses(checks)
         commands = [
             Command(Request.WRITE_MEMORY, len(piece), address + at + offset, piece)
             for (at, block), checksum in zip(blocks, there, strict=True)
@@ -178,7 +183,7 @@ class SerialChip:
             for offset in range(0, len(block), PAYLOAD_BYTES)
             for piece in (block[offset : offset + PAYLOAD_BYTES],)
         ]
-        self._all_okay(commands, progress)
+        self.accesses(commands, progress)
         return sum(command.count for command in commands)
 
     def dump(self, address, count, progress=None):
@@ -187,10 +192,14 @@ class SerialChip:
             Command(Request.READ_MEMORY, min(PAYLOAD_BYTES, count - at), address + at)
             for at in range(0, count, PAYLOAD_BYTES)
         ]
-        return b"".join(self._all_okay(commands, progress))
+        return b"".join(self.accesses(commands, progress))
 
-    def _all_okay(self, commands, progress):
-        """Payloads of the answers to accesses of memory."""
+    def accesses(self, commands, progress=None):
+        """Payloads of the answers to accesses of memory, which are done in order.
+
+        Several are under way at a time. If the line loses one, it and those behind it may be done again. `RuntimeError` if
+        one is refused.
+        """
         answers = self._link.requests(commands, progress)
         for command, (status, _) in zip(commands, answers, strict=True):
             _check(status, f"access to {command.count} bytes of memory at {command.address:#x}")

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "Vboard.h"
+#ifndef SERIAL_ONLY
 #include "Vboard___024root.h"
+#endif
 #include "Vboard__Dpi.h"
 #include "verilated.h"
 
@@ -85,8 +87,10 @@ struct Board {
         top = std::make_unique<Vboard>(&context);
         top->clk = 0;
         top->simulation = reinterpret_cast<uint64_t>(this);
+#ifndef SERIAL_ONLY
         top->data_low = 0;
         top->address_low = 0;
+#endif
         top->eval();
     }
 
@@ -125,6 +129,7 @@ void* tepin_board_create(uint64_t clock_hz, uint64_t baud) { return new Board(cl
 
 void tepin_board_destroy(void* self) { delete static_cast<Board*>(self); }
 
+#ifndef SERIAL_ONLY
 // The SDRAM's words, which may be changed between runs.
 void* tepin_board_memory(void* self) {
     return &static_cast<Board*>(self)->top->rootp->board__DOT__sdram__DOT__memory[0];
@@ -136,6 +141,7 @@ void tepin_board_hold_low(void* self, uint32_t data, uint32_t address) {
     board->top->data_low = data;
     board->top->address_low = address;
 }
+#endif
 
 // Runs so many cycles, fewer if the memory objects; returns the cycles run.
 uint64_t tepin_board_run(void* self, uint64_t cycles) { return static_cast<Board*>(self)->run(cycles); }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated board: the Verilog of a `tepin.system.System` with a model of its SDRAM and a serial line at its pins."""
+"""A simulated board: the Verilog of a system with a serial line at its pins, and a model of its SDRAM if it has one."""
 
 import ctypes
 import functools
@@ -11,7 +11,7 @@ from tepin_host.simulation.compile import Harness, compile_library
 from tepin_host.simulation.native import load, taken_words
 from tepin_host.simulation.sdram import model_files
 
-__all__ = ["SYSTEM", "BoardSimulator", "build_board_simulator"]
+__all__ = ["SYSTEM", "BoardSimulator", "build_board_simulator", "build_serial_board_simulator"]
 
 SYSTEM = "tepin_system"
 """Name of the system's module in Verilog."""
@@ -48,14 +48,23 @@ def build_board_simulator(text, *, models, parameters, progress=None):
     return compile_library(text, harness, progress=progress)
 
 
+def build_serial_board_simulator(text, *, progress=None):
+    """The same for a system with nothing but a serial line and LEDs: its Verilog, with module name `SYSTEM`."""
+    harness = Harness(
+        top="board",
+        wrapper=_HERE / "serial_board.sv",
+        source=_HERE / "board.cpp",
+        defines={"SERIAL_ONLY": 1},
+    )
+    return compile_library(text, harness, progress=progress)
+
+
 @functools.cache
 def _library(path):
     word, long, handle = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p
     functions = (
         ("create", handle, [long, long]),
         ("destroy", None, [handle]),
-        ("memory", handle, [handle]),
-        ("hold_low", None, [handle, word, word]),
         ("run", long, [handle, long]),
         ("cycle", long, [handle]),
         ("leds", word, [handle]),
@@ -68,7 +77,8 @@ def _library(path):
         ("observed", long, [handle, ctypes.POINTER(ctypes.POINTER(word))]),
         ("forget", None, [handle]),
     )
-    return load(path, "tepin_board_", functions)
+    of_sdram = (("memory", handle, [handle]), ("hold_low", None, [handle, word, word]))
+    return load(path, "tepin_board_", functions, optional=of_sdram)
 
 
 class BoardSimulator:
@@ -81,19 +91,23 @@ class BoardSimulator:
     clock_hz, baud : int
         Of the system: what a bit on the line is in cycles.
     memory_bytes : int
-        Size of the SDRAM.
+        Size of the SDRAM; 0 if there is none.
 
     Attributes
     ----------
-    memory : uint8 array
+    memory : uint8 array or None
         The SDRAM, byte by byte as the chip addresses it. To be changed while nothing else accesses it.
     """
 
-    def __init__(self, library, *, clock_hz, baud, memory_bytes):
+    def __init__(self, library, *, clock_hz, baud, memory_bytes=0):
         self._library = _library(library)
         self._handle = self._library.tepin_board_create(clock_hz, baud)
-        place = ctypes.cast(self._library.tepin_board_memory(self._handle), ctypes.POINTER(ctypes.c_uint8))
-        self.memory = np.ctypeslib.as_array(place, (memory_bytes,))
+        self.memory = None
+        if memory_bytes:
+            place = ctypes.cast(
+                self._library.tepin_board_memory(self._handle), ctypes.POINTER(ctypes.c_uint8)
+            )
+            self.memory = np.ctypeslib.as_array(place, (memory_bytes,))
 
     def close(self):
         """End the simulation; nothing else can be called after it, and `memory` is gone."""
