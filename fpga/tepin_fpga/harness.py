@@ -7,6 +7,7 @@ Every input of the block comes from a flip-flop and every output goes into one, 
 are enough for any block. What the harness itself takes is known, and subtracted.
 """
 
+import json
 import tempfile
 import time
 import warnings
@@ -18,6 +19,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from tepin_fpga import flow
 from tepin_fpga.ecp5 import DEVICES, LIMITS_HZ
+from tepin_fpga.multipliers import array_multipliers
 from tepin_fpga.report import parse_report
 
 __all__ = ["BlockFigures", "Harness", "measure_block"]
@@ -80,24 +82,34 @@ class BlockFigures:
     Members
     -------
     luts, ffs, dsps, block_rams : int
+    array_dsps : int
+        Those of `dsps` that are multipliers of a systolic array.
     mhz : float
         Of the clock, never above the primitives' own limits.
     seconds : float
-        That synthesis, place and route took.
+        That place and route took; of the first seed, synthesis, too.
     """
 
     luts: int
     ffs: int
     dsps: int
+    array_dsps: int
     block_rams: int
     mhz: float
     seconds: float
 
 
 def measure_block(
-    block, *, device="LFE5U-85F", package="CABGA381", speed=6, clock_hz=120_000_000, seed=1, say=None
+    block,
+    *,
+    device="LFE5U-85F",
+    package="CABGA381",
+    speed=6,
+    clock_hz=120_000_000,
+    seeds=(1,),
+    say=None,
 ):
-    """Synthesise, place and route a block by itself; returns `BlockFigures`.
+    """Synthesise a block by itself, and place and route it with each seed; yields `BlockFigures`.
 
     Parameters
     ----------
@@ -106,7 +118,8 @@ def measure_block(
     device, package, speed : str, str, int
     clock_hz : int
         What the tools aim at. They stop trying once they are there, so it should be out of reach, but not by far.
-    seed : int
+    seeds : iterable of int
+        Of the placement.
     say : callable(str), optional
     """
     from amaranth.hdl import UnusedElaboratable
@@ -122,17 +135,22 @@ def measure_block(
         (directory / f"{_MODULE}.v").write_text(text)
         start = time.monotonic()
         flow.synthesise(directory, [f"{_MODULE}.v"], top=_MODULE, device=device, say=say)
-        report = flow.route(
-            directory, device=device, package=package, speed=speed, seed=seed, clock_hz=clock_hz, say=say
+        multipliers = array_multipliers(
+            json.loads((directory / "design.json").read_text())["modules"][_MODULE]
         )
-        seconds = time.monotonic() - start
-    usage = parse_report(report, LIMITS_HZ[speed])
-    used = {name: resource.used for name, resource in usage.resources.items()}
-    return BlockFigures(
-        luts=used["LUT4"] - harness.output_bits,
-        ffs=used["FF"] - harness.input_bits - 2 * harness.output_bits,
-        dsps=used["DSP"],
-        block_rams=used["block RAM"],
-        mhz=min(clock.met for clock in usage.clocks.values()),
-        seconds=seconds,
-    )
+        for seed in seeds:
+            report = flow.route(
+                directory, device=device, package=package, speed=speed, seed=seed, clock_hz=clock_hz, say=say
+            )
+            usage = parse_report(report, LIMITS_HZ[speed])
+            used = {name: resource.used for name, resource in usage.resources.items()}
+            yield BlockFigures(
+                luts=used["LUT4"] - harness.output_bits,
+                ffs=used["FF"] - harness.input_bits - 2 * harness.output_bits,
+                dsps=used["DSP"],
+                array_dsps=len(multipliers),
+                block_rams=used["block RAM"],
+                mhz=min(clock.met for clock in usage.clocks.values()),
+                seconds=time.monotonic() - start,
+            )
+            start = time.monotonic()

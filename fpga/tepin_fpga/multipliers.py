@@ -10,13 +10,13 @@ lanes in the middle of the next row.
 
 import re
 
-__all__ = ["place_multipliers", "sites"]
+__all__ = ["array_multipliers", "place_multipliers", "sites"]
 
 _IN_A_GROUP = (0, 1, 4, 5)
 """Tiles of a group in which a multiplier begins; the place in the tile has the same number."""
 
-_ARRAY = re.compile(r"\bmatmul\.array\.multiplier_(\d+)_(\d+)\.")
-_RESULTS = re.compile(r"\bmatmul\.drain\.")
+_ARRAY = re.compile(r"\b(?:matmul|block)\.array\.multiplier_(\d+)_(\d+)\.")
+_RESULTS = re.compile(r"\b(?:matmul|block)\.drain\.")
 _LANES = re.compile(r"\bvector\.lane_\d+\.")
 
 
@@ -26,6 +26,12 @@ def sites(device):
         [f"X{x + tile}/Y{y}/MULT18_{tile}" for x in device.multiplier_groups for tile in _IN_A_GROUP]
         for y in device.multiplier_rows
     ]
+
+
+def array_multipliers(module):
+    """{(row, column): name} of the multipliers of an array, in a chip or an engine by itself."""
+    names = (name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D")
+    return {tuple(map(int, match.groups())): name for name in sorted(names) if (match := _ARRAY.search(name))}
 
 
 def place_multipliers(module, device):
@@ -43,7 +49,7 @@ def place_multipliers(module, device):
         How many have a place now: all of them or none.
     """
     names = sorted(name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D")
-    array = {tuple(map(int, match.groups())): name for name in names if (match := _ARRAY.search(name))}
+    array = array_multipliers(module)
     results = [name for name in names if _RESULTS.search(name)]
     lanes = [name for name in names if _LANES.search(name)]
     try:

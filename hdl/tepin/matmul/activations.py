@@ -71,8 +71,8 @@ class ActivationReader(wiring.Component):
     the scratchpad holds there.
 
     One read per row of m and weight tile; reading runs `depth` reads ahead of the array. With one pass per read a pass leaves
-    in every cycle, apart from one cycle between jobs and one per line of scales, which the queue hides if there are
-    two. The scales of a job are read before its activations.
+    in every cycle, from job to job, too, apart from one per line of scales, which the queue hides if there are two. The
+    scales of a job are read before its activations.
 
     Parameters
     ----------
@@ -245,28 +245,12 @@ class ActivationReader(wiring.Component):
         with m.Elif(taken & ~read_valid):
             m.d.sync += reserved.eq(reserved - 1)
 
+        # A job begins when there is none, or with the last read of the one before it.
+        begin, start = Signal(), self.i.payload
+        m.d.comb += self.i.ready.eq(begin)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.i.ready.eq(1)
-                start = self.i.payload
-                m.d.sync += [
-                    job.eq(start),
-                    scales_address.eq(start.scale_address),
-                    scales_left.eq(start.m),
-                    line.eq(0),
-                    n_left.eq(start.n),
-                    k_left.eq(start.k),
-                    # Addresses are multiples of 4 by contract; their low bits mean nothing.
-                    tile_address.eq(start.address & 0xFFFF_FFFC),
-                    row_address.eq(start.address & 0xFFFF_FFFC),
-                    row.eq(0),
-                    final_row.eq(start.m - 1),
-                    last_row.eq(start.m == 1),
-                    first_k.eq(1),
-                    last_k.eq(start.k <= self.rows),
-                    only_k.eq(start.k <= self.rows),
-                    last_n.eq(start.n <= self.columns),
-                ]
+                m.d.comb += begin.eq(1)
                 with m.If(self.i.valid):
                     m.next = "ROWS"
                     with m.If(start.has_scales):
@@ -308,7 +292,31 @@ class ActivationReader(wiring.Component):
                                 bank.eq(~bank),
                             ]
                             with m.If(last_n):
+                                m.d.comb += begin.eq(1)
                                 m.next = "IDLE"
+                                with m.If(self.i.valid):
+                                    m.next = "ROWS"
+                                    with m.If(start.has_scales):
+                                        m.next = "SCALES"
+        with m.If(begin):
+            m.d.sync += [
+                job.eq(start),
+                scales_address.eq(start.scale_address),
+                scales_left.eq(start.m),
+                line.eq(0),
+                n_left.eq(start.n),
+                k_left.eq(start.k),
+                # Addresses are multiples of 4 by contract; their low bits mean nothing.
+                tile_address.eq(start.address & 0xFFFF_FFFC),
+                row_address.eq(start.address & 0xFFFF_FFFC),
+                row.eq(0),
+                final_row.eq(start.m - 1),
+                last_row.eq(start.m == 1),
+                first_k.eq(1),
+                last_k.eq(start.k <= self.rows),
+                only_k.eq(start.k <= self.rows),
+                last_n.eq(start.n <= self.columns),
+            ]
 
     @staticmethod
     def _delay(m, name, value):

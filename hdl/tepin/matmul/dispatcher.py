@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splits matmul commands into the jobs of the parts, and reports them as done."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +20,12 @@ K_MAXIMUM = 131_071
 
 JOBS = 4
 """Commands in progress at most."""
+
+
+def _exceeds(value, limit):
+    """`value` > `limit`, without a carry through all of its bits."""
+    bits = limit.bit_length()
+    return value[bits:].any() | (value[:bits] > limit)
 
 
 class Dispatcher(wiring.Component):
@@ -79,26 +85,29 @@ class Dispatcher(wiring.Component):
         is_float = flags.output == OutputType.FLOAT32
         in_scratchpad = flags.source == WeightSource.SCRATCHPAD
 
-        # Checks, in the order of the fields; a stage of its own, since a command stays where it is until it is taken.
-        wrong = Signal()
+        # Checks, in the order of the fields; a stage of its own, since a command stays where it is until it is taken. What is
+        # wrong with it is looked up in another one.
+        checks = [
+            (command.m, (command.m == 0) | _exceeds(command.m, self.accumulator_rows)),
+            (command.k, (command.k == 0) | _exceeds(command.k, K_MAXIMUM)),
+            (command.n, command.n == 0),
+            (flags.as_value(), ~is_float & flags.maximum),
+        ]
+        failed, wrong = Signal(len(checks)), Signal()
         checked = Signal()
         take = Signal()
+        conditions = Cat(condition for _, condition in checks)
         m.d.sync += [
             checked.eq(self.i.valid & ~take),
+            failed.eq(conditions),
+            wrong.eq(conditions.any()),
+            self.error_valid.eq(self.i.valid & checked & wrong & ~self.nop),
             self.error.code.eq(ErrorCode.PARAMETER),
             self.error.pc.eq(command.pc),
-            wrong.eq(1),
         ]
-        with m.If((command.m == 0) | (command.m > self.accumulator_rows)):
-            m.d.sync += self.error.info.eq(command.m)
-        with m.Elif((command.k == 0) | (command.k > K_MAXIMUM)):
-            m.d.sync += self.error.info.eq(command.k)
-        with m.Elif(command.n == 0):
-            m.d.sync += self.error.info.eq(command.n)
-        with m.Elif(~is_float & flags.maximum):
-            m.d.sync += self.error.info.eq(flags.as_value())
-        with m.Else():
-            m.d.sync += wrong.eq(0)
+        for index, (value, _) in reversed(list(enumerate(checks))):
+            with m.If(failed[index]):
+                m.d.sync += self.error.info.eq(value)
 
         # Slots.
         slot = Signal(2)
@@ -108,7 +117,6 @@ class Dispatcher(wiring.Component):
             ready.eq(self.i.valid & checked & ~used[-1]),
             take.eq(ready & (self.nop | ~wrong)),
             self.i.ready.eq(take),
-            self.error_valid.eq(self.i.valid & checked & wrong & ~self.nop),
             self.busy.eq(used != 0),
         ]
         signals = Array(Signal(4, name=f"signal_{number}") for number in range(JOBS))

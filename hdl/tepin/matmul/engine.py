@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..control.engine import CommandReader, EngineSignature
+from ..control.engine import CommandReader, EngineError, EngineSignature
 from ..isa import Engine, ErrorCode
 from ..memory.ports import ReadPort, WritePort
 from .accumulator import Accumulator
@@ -214,23 +214,26 @@ class MatmulEngine(wiring.Component):
         return m
 
     def _report_errors(self, m, commands, dispatcher, *parts):
-        """One register, then whatever comes first; of errors in the same cycle, that of the oldest command."""
+        """A cycle after an error whatever comes first; of errors in the same cycle, that of the oldest command.
+
+        A fault is kept without asking whether it is one, since that is known late. Wrong commands stay where they are.
+        """
         error, valid = self.control.error, self.control.error_valid
-        m.d.sync += valid.eq(
-            commands.error_valid | dispatcher.error_valid | Cat(part.fault for part in parts).any()
-        )
-        with m.If(commands.error_valid):
+        parameter, faults = Signal(), Signal(len(parts))
+        m.d.sync += [
+            valid.eq(commands.error_valid | dispatcher.error_valid | Cat(part.fault for part in parts).any()),
+            parameter.eq(dispatcher.error_valid),
+            faults.eq(Cat(part.fault for part in parts)),
+        ]
+        m.d.comb += [error.code.eq(ErrorCode.ILLEGAL_INSTRUCTION), error.pc.eq(commands.error_pc)]
+        with m.If(parameter):
+            m.d.comb += error.eq(dispatcher.error)
+        for index, part in enumerate(parts):
+            fault = Signal(EngineError, name=f"fault_{index}", reset_less=True)
             m.d.sync += [
-                error.code.eq(ErrorCode.ILLEGAL_INSTRUCTION),
-                error.pc.eq(commands.error_pc),
-                error.info.eq(0),
+                fault.code.eq(ErrorCode.SCRATCHPAD),
+                fault.pc.eq(dispatcher.pcs[part.fault_slot]),
+                fault.info.eq(part.fault_address),
             ]
-        with m.If(dispatcher.error_valid):
-            m.d.sync += error.eq(dispatcher.error)
-        for part in parts:
-            with m.If(part.fault):
-                m.d.sync += [
-                    error.code.eq(ErrorCode.SCRATCHPAD),
-                    error.pc.eq(dispatcher.pcs[part.fault_slot]),
-                    error.info.eq(part.fault_address),
-                ]
+            with m.If(faults[index]):
+                m.d.comb += error.eq(fault)

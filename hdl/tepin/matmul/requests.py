@@ -56,7 +56,7 @@ def row_request(columns, *, tiles=False):
 
 
 class RequestGenerator(wiring.Component):
-    """Turns jobs into the requests of their rows, one per cycle, with a pause of one cycle between jobs. Latency 2 cycles.
+    """Turns jobs into the requests of their rows, one per cycle, from job to job, too. Latency 2 cycles.
 
     Scales are asked for in pieces of `columns / 4`, the last one of a column tile with what is left.
 
@@ -114,7 +114,7 @@ class RequestGenerator(wiring.Component):
         m.d.comb += [
             step.eq(requests.i.valid & requests.i.ready),
             requests.i.valid.eq(active),
-            self.i.ready.eq(~active),
+            self.i.ready.eq(~active | (step & request.last)),
             request.source.eq(job.source),
             request.last.eq(tile_done & last_tile),
             request.meta.kind.eq(kind),

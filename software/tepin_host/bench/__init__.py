@@ -2,8 +2,13 @@
 """Benchmarks: measured figures, each beside its physical limit.
 
 A benchmark is a generator function of `Row`s, listed in `BENCHES` by name. It raises `CheckFailed` if what it measures is
-not also correct.
+not also correct. Other packages bring theirs by entry points of the group ``tepin.benches``::
+
+    [project.entry-points."tepin.benches"]
+    fmax = "tepin_fpga.fmax:fmax"
 """
+
+from importlib.metadata import entry_points
 
 from tepin_host.bench.accuracy import accuracy
 from tepin_host.bench.batch import batch
@@ -18,6 +23,11 @@ from tepin_host.bench.vector import vector
 
 __all__ = ["BENCHES", "CheckFailed", "Row"]
 
+
+def _imported_when_run(entry):
+    return lambda say: entry.load()(say)
+
+
 BENCHES = {
     "decode": decode,
     "dma": dma,
@@ -28,4 +38,5 @@ BENCHES = {
     "chips": decode_on_chips,
     "batch": batch,
     "matmul": matmul,
+    **{entry.name: _imported_when_run(entry) for entry in entry_points(group="tepin.benches")},
 }

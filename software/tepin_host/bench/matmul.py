@@ -148,9 +148,9 @@ def _bounds(config, jobs):
 
 
 def _stream(config, jobs, schedule):
-    """As many blocks as there is room for, up to four, and results of several pieces under way."""
+    """As many blocks as there is room for, up to eight, and results of several pieces under way."""
     blocks_of = [jobs[number].stride * rows for number, rows_of in enumerate(schedule) for _, rows in rows_of]
-    block_slots = min(len(blocks_of), 4, max(2, config.scratchpad_bytes // 4 // max(blocks_of)))
+    block_slots = min(len(blocks_of), 8, max(2, config.scratchpad_bytes // 4 // max(blocks_of)))
     room = config.scratchpad_bytes - -(-block_slots * max(blocks_of) // config.bank_bytes) * config.bank_bytes
     return Streamed(config, jobs, schedule, piece_bytes=room // 3, block_slots=block_slots)
 

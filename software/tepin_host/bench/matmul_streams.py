@@ -17,6 +17,15 @@ _BURST_BEATS = 16
 _FLIGHT_BEATS = 128  # that come while a request is on its way
 
 
+def _writes_all_the_time(job, config):
+    """Whether results take as long to store as to compute.
+
+    Then stores never catch up with what the first one has cost, nor with what any one has that is larger than the one before
+    it: pieces are small, and all alike.
+    """
+    return job.sums.nbytes / config.port_bytes >= job.cycles(config)
+
+
 def blocks(job, config, *, first, last, rows=None):
     """Divide the rows of a job: (first row, rows) of each block, of at most `rows` (all that have accumulators) rows.
 
@@ -28,6 +37,8 @@ def blocks(job, config, *, first, last, rows=None):
     smallest = least
     while smallest < most and job.cycles(config, smallest) * config.port_bytes < 1.25 * len(job.stream):
         smallest += least
+    if _writes_all_the_time(job, config):
+        most = smallest
     sizes, left = [], job.m
     if first and left > least:
         size = least
@@ -101,10 +112,8 @@ class Streamed(Program):
         block_list = [jobs[number].stride * rows for number, _, rows in rows_of]
         for block, (number, row, rows) in enumerate(rows_of):
             job, share = jobs[number], 1
-            if job.sums.nbytes / config.port_bytes >= job.cycles(config):
-                share = (
-                    4  # Stores that take as long as products never catch up with what the first one has cost.
-                )
+            if _writes_all_the_time(job, config):
+                share = 4
             elif block == 0 and len(block_list) > 1:
                 share = self._first_share(job, rows, block_list[1])
             if block + 1 == len(rows_of):

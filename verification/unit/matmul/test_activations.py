@@ -130,6 +130,38 @@ def test_passes(rows, line_bytes, activation_width, pause, rng):
             assert stored[: job["m"]] == np.frombuffer(content, "<u4").tolist()
 
 
+def test_no_pause_between_jobs():
+    """A pass in every cycle, from the first one of the first job to the last one of the last."""
+    rows, job = 2, {"activations": ActivationType.INT8, "m": 1, "k": 2, "n": 4, "stride": 4}
+    dut = ActivationReader(rows=rows, columns=4, activation_width=8, accumulator_rows=3, line_bytes=4)
+    jobs = [
+        job | {"m": m, "k": k, "n": n} for m, k, n in [(1, 2, 4), (1, 1, 1), (3, 2, 4), (2, 3, 5), (1, 5, 2)]
+    ]
+    expected = [passes(job | {"address": 0}, bytes(MEMORY), rows, 4, 8) for job in jobs]
+
+    async def send(ctx):
+        for number, job in enumerate(jobs):
+            ctx.set(dut.i.payload, job | {"slot": number % 4})
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+
+    async def serve(ctx):
+        ctx.set(dut.scratchpad.request.ready, 1)
+        answers = [0] * (ReadPort.LATENCY - 1)
+        async for _, _, valid in ctx.tick().sample(dut.scratchpad.request.valid):
+            answers.append(valid)
+            ctx.set(dut.scratchpad.response_valid, answers.pop(0))
+
+    async def receive(ctx):
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick().until(dut.o.valid)
+        for _ in range(sum(map(len, expected)) - 1):
+            _, _, valid = await ctx.tick().sample(dut.o.valid)
+            assert valid
+
+    simulate(dut, send, receive, background=[serve], cycles=200)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

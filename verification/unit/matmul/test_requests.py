@@ -69,7 +69,6 @@ def test_order(rows, columns, tiles, pause, rng):
                 if valid and ready:
                     break
             meta = got.meta
-            started = not got.last  # The next job begins a cycle later.
             assert (meta.kind, got.size, meta.width, meta.end, WeightSource(got.source), got.last) == wanted
             assert not tiles or meta.whole == marks[number]
 
