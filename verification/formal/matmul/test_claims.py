@@ -7,6 +7,8 @@
 * `Banks`: a column tile enters only if it has a bank, and nothing else waits for one;
 * `Accumulating`: no sum is lost, counted twice, or added to another row or bank;
 * `Reading...`: what is read ahead has a place when it comes, every place comes back;
+* `Dispatching`: every part gets its job of each command, and no command waits while there is a slot;
+* `Draining`: whatever else waits, the oldest column tile is drained: a number falls whenever the environment is ready;
 * `Writing`: the queue of writes never refuses an item, every place comes back.
 """
 
@@ -16,11 +18,16 @@ from tepin_testbench.formal import Refuted, hold, prove, reach
 from verification.formal.matmul.accumulating import Accumulating
 from verification.formal.matmul.banks import Banks
 from verification.formal.matmul.certainty import Certainty
+from verification.formal.matmul.dispatching import Dispatching
+from verification.formal.matmul.draining import Draining
 from verification.formal.matmul.handover import HandOver
 from verification.formal.matmul.reading import ReadingActivations, ReadingTiles, ReadingWords
 from verification.formal.matmul.writing import Writing
 
-CLAIMS = [HandOver, Certainty, Banks, Accumulating, ReadingActivations, ReadingWords, ReadingTiles, Writing]
+CLAIMS = [
+    *(Dispatching, HandOver, Certainty, Banks, Accumulating, Draining),
+    *(ReadingActivations, ReadingWords, ReadingTiles, Writing),
+]
 
 
 def each(name):
