@@ -39,6 +39,7 @@ class AddressArbiter(wiring.Component):
     def __init__(self, *, masters, shape, patience):
         self._masters = masters
         self._patience = patience
+        self._shape = shape
         super().__init__(
             {
                 "i": In(stream.Signature(shape)).array(masters),
@@ -55,8 +56,11 @@ class AddressArbiter(wiring.Component):
         passed = Signal(range(self._patience + 1))
         turn = Signal(range(self._masters))
         due = Signal()
+        # Masters may be far from the slave.
+        m.submodules.chosen = chosen = StreamFifo(shape=self._shape, depth=2)
+        connect(m, chosen.o, flipped(self.o))
         m.d.comb += [
-            free.eq(self.enable & (~self.o.valid | self.o.ready)),
+            free.eq(self.enable & chosen.i.ready),
             due.eq(passed == self._patience),
         ]
 
@@ -72,12 +76,9 @@ class AddressArbiter(wiring.Component):
         for number, port in enumerate(self.i):
             mine = self.owner == number
             m.d.comb += port.ready.eq(free & valid[number] & mine)
-            with m.If(free & mine):
-                m.d.sync += self.o.payload.eq(port.payload)
-        with m.If(free):
-            m.d.sync += self.o.valid.eq(self.accepted)
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            with m.If(mine):
+                m.d.comb += chosen.i.payload.eq(port.payload)
+        m.d.comb += chosen.i.valid.eq(self.accepted)
 
         with m.If(self.accepted):
             with m.If(due):
@@ -137,7 +138,6 @@ class AxiArbiter(wiring.Component):
         self._answers(m, reads["answers"], "r", last=self.m_axi.r.payload.last)
         self._answers(m, writes["answers"], "b", last=1)
 
-        # Masters may be far from the slave.
         m.submodules.words = words = StreamFifo(shape=self.m_axi.w.payload.shape(), depth=2)
         connect(m, words.o, flipped(self.m_axi.w))
         owner = writes["data"].o
