@@ -3,8 +3,8 @@
 
 Gating changes nothing but power, and the time that a compiled simulation takes: a component says that it rests only when
 no register of it would change. So every design exists in two forms that take the same cycles: without gates, for FPGAs, and
-with them, for simulation and for ASICs (`tepin.verilog.convert(..., clock_gates=True)`). A gate is an instance of the
-module `tepin_clock_gate`, for which a library's own cell can be put.
+with them, for simulation (`tepin.verilog.convert(..., clock_gates=True)`) and for ASICs (`tepin verilog --clock-gates`). A
+gate is an instance of the module `tepin_clock_gate`, for which a library's own cell can be put.
 """
 
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Instance, Module, Signal
@@ -15,14 +15,19 @@ __all__ = ["CLOCK_GATE", "CLOCK_GATE_VERILOG", "Settled", "add_clock_gated"]
 CLOCK_GATE = "tepin_clock_gate"
 
 CLOCK_GATE_VERILOG = f"""\
-module {CLOCK_GATE}(input wire clk, input wire enable, output wire gated);
-  // A latch that is open while the clock is low keeps the enable still while it is high.
+module {CLOCK_GATE} (
+  input wire clk,
+  input wire enable,
+  output wire gated
+);
+  // For simulation: a latch that is open while the clock is low keeps the enable still while it is high. In silicon, an
+  // instance of the library's own cell.
   reg latched;
   always @* if (!clk) latched = enable;
   assign gated = clk & latched;
 endmodule
 """
-"""The gate for simulators. In silicon it is a cell of the library."""
+"""The gate for simulators; the only latch there is."""
 
 _CYCLES = 8
 

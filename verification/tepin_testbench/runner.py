@@ -123,9 +123,9 @@ def run_cocotb(
     device = gates.DEVICES[family] if family else None
     exported = options.exported() if exported is None else exported
     if exported:
-        if family or clock_gates:
-            raise ValueError("What `tepin verilog` writes has neither cells of a family nor clock gates")
-        text = convert(component, name=top, port_names=port_names).text()
+        if family:
+            raise ValueError("What `tepin verilog` writes has no cells of a family")
+        text = convert(component, name=top, port_names=port_names, clock_gates=clock_gates).text()
     text = text or verilog.convert(
         component, name=top, port_names=port_names, device=device, clock_gates=clock_gates
     )

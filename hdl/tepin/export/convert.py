@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from amaranth.back import rtlil as amaranth_rtlil
 
 from tepin import verilog
+from tepin.clock import CLOCK_GATE, CLOCK_GATE_VERILOG
 from tepin.export import memories, merge, rtlil, writer
+from tepin.export.cycles import break_cycles
 from tepin.export.names import RESERVED
 from tepin.export.simplify import simplify
 from tepin.export.traverse import parents_first
@@ -58,8 +60,10 @@ class Design:
         return result
 
 
-def convert(component, *, name, port_names=None, comment=""):
+def convert(component, *, name, port_names=None, comment="", clock_gates=False):
     """Verilog of a component, as `tepin.verilog.convert` makes it, but for people and other people's tools.
+
+    With `clock_gates`, the clock of what rests is stopped by instances of `tepin_clock_gate`, see `tepin.clock`.
 
     Raises `ValueError` as that does, and if the design has what does not belong into portable silicon: contents of
     memories at power-up, several clocks in a memory, a falling edge, a port whose name is a word of Verilog's.
@@ -68,9 +72,12 @@ def convert(component, *, name, port_names=None, comment=""):
     if reserved := RESERVED.intersection(flat.ports):
         raise ValueError(f"Verilog keeps the name of port {', '.join(sorted(reserved))} for itself")
     text = amaranth_rtlil.convert(
-        flat, name=name, platform=verilog.Target("", False), ports=flat.ports, emit_src=False
+        flat, name=name, platform=verilog.Target("", clock_gates), ports=flat.ports, emit_src=False
     )
     modules = rtlil.parse(text)
+    if clock_gates:
+        modules[CLOCK_GATE] = _clock_gate()
+    break_cycles(modules, name)
     members = {each: [each] for each in modules}
     size = None
     while size != (size := sum(len(module.cells) + len(module.wires) for module in modules.values())):
@@ -79,9 +86,21 @@ def convert(component, *, name, port_names=None, comment=""):
         remove_unused(modules, name)
         merged = merge.merge(modules, name)
         members = {kept: [path for each in group for path in members[each]] for kept, group in merged.items()}
-    merge.name_modules(modules, name, members)
+    merge.name_modules(modules, name, members, keep=(CLOCK_GATE,))
     merge.name_ports(modules, name)
     return _written(modules, name, list(flat.ports), comment)
+
+
+def _clock_gate():
+    """What stands for the module of a clock gate until it is written: ports, and an output that depends on both inputs."""
+    wires = {"clk": "input", "enable": "input", "gated": "output"}
+    ports = {port: (rtlil.Slice(f"\\{name}", 0, 1),) for port, name in zip("ABY", wires, strict=True)}
+    parameters = {"A_SIGNED": 0, "B_SIGNED": 0, "A_WIDTH": 1, "B_WIDTH": 1, "Y_WIDTH": 1}
+    return rtlil.Module(
+        CLOCK_GATE,
+        wires={f"\\{name}": rtlil.Wire(f"\\{name}", 1, direction) for name, direction in wires.items()},
+        cells=[rtlil.Cell("$and", "$gate", parameters, ports)],
+    )
 
 
 def _written(modules, top, port_order, comment):
@@ -100,7 +119,7 @@ def _written(modules, top, port_order, comment):
         order = port_order if each == top else ()
         head = f"{_SPDX}// {comment}\n\n" if comment else f"{_SPDX}\n"
         text, interfaces[each] = writer.module_text(module, interfaces, port_order=order)
-        texts[each] = head + text
+        texts[each] = head + (CLOCK_GATE_VERILOG if each == CLOCK_GATE else text)
     design.modules = {each: texts[each] for each in modules}
     for memory in sorted(found):
         design.memories[memory] = found[memory]

@@ -69,12 +69,13 @@ def _key(module):
     )
 
 
-def name_modules(modules, top, members):
-    """Names each module after what the paths of all that it stands for have in common. In place."""
+def name_modules(modules, top, members, keep=()):
+    """Names each module, but for those to `keep`, after what the paths of all that it stands for have in common. In place."""
     order = netlist.top_down(
         {name: [cell.kind for cell in modules[name].instances()] for name in modules}, top
     )
-    names = netlist.readable_names({name: members[name] for name in order}, top)
+    names = netlist.readable_names({name: members[name] for name in order if name not in keep}, top)
+    names |= {name: name for name in keep}
     result = {}
     for name in order:
         module = modules[name]

@@ -22,6 +22,11 @@ def _add_arguments(parser):
     parser.add_argument(
         "--single-file", action="store_true", help="one Verilog file instead of one for each module"
     )
+    parser.add_argument(
+        "--clock-gates",
+        action="store_true",
+        help="stop the clocks of engines that rest, by instances of tepin_clock_gate: for silicon",
+    )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to write")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
 
@@ -42,7 +47,9 @@ def _run(arguments):
     names = file_names(arguments.top, single_file=arguments.single_file)
     with output_directory(arguments.output, names=names, replace=arguments.force) as directory:
         print("generating Verilog", file=sys.stderr, flush=True)
-        files = export(config, arguments.top, single_file=arguments.single_file)
+        files = export(
+            config, arguments.top, single_file=arguments.single_file, clock_gates=arguments.clock_gates
+        )
         for name, text in files.items():
             path = directory / name
             path.parent.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ def datasheet(manifest):
         f"{reset['kind']}, at least {reset['cycles']} cycle. Clock domains crossed: {len(manifest['crossings'])}.",
         f"* {sum(memory['bytes'] for memory in macros):,} bytes in {sum(memory['count'] for memory in macros)} memories that "
         "SRAM macros can replace.",
+        *_gates(manifest),
         "",
         "## Configuration",
         "",
@@ -49,6 +50,11 @@ def datasheet(manifest):
     )
     lines += _table(header, rows) if memories else ["None."]
     return "\n".join(lines) + "\n"
+
+
+def _gates(manifest):
+    if gates := manifest.get("clock gates"):
+        yield f"* {gates['count']} clocks are stopped while nothing would change: instances of `{gates['module']}`."
 
 
 def _handshake(group):

@@ -8,6 +8,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, stream
 
 from tepin import verilog
+from tepin.clock import CLOCK_GATE
 from tepin.control.engine import EngineSignature
 from tepin.dma.axi import AXI4LiteSignature, AXI4Signature
 from tepin.isa import ISA_VERSION
@@ -87,10 +88,17 @@ def describe(config, top, component, design):
         "config": asdict(config),
         "conventions": _CONVENTIONS | _MORE_CONVENTIONS.get(top, _ENGINE_CONVENTIONS),
         **_CLOCK,
+        **_clock_gates(design),
         "latency": entry.latency,
         "ports": port_groups(component, entry),
         "memories": memories(design),
     }
+
+
+def _clock_gates(design):
+    """How many gates of clocks there are, if any."""
+    count = design.counts().get(CLOCK_GATE, 0)
+    return {"clock gates": {"module": CLOCK_GATE, "count": count}} if count else {}
 
 
 def memories(design):

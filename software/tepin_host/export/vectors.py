@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tepin.control.registers import register
-from tepin_host.export.streams import STREAM_TOPS, stream_files
+from tepin_host.export.engines import ENGINE_TOPS
+from tepin_host.export.memories import MEMORY_TOPS
+from tepin_host.export.plan import bench_files
+from tepin_host.export.streams import STREAM_TOPS
 from tepin_host.export.templates import template
 from tepin_host.selftest import Part, self_test_program
 from tepin_reference import float32, units
@@ -18,6 +21,8 @@ from tepin_reference import float32, units
 __all__ = ["Bench", "available", "bench", "system_files"]
 
 _MEMORY_BYTES = 1 << 16
+
+_PLANS = STREAM_TOPS | ENGINE_TOPS | MEMORY_TOPS
 
 _LENGTHS = (1, 2, 3, 8, 13, 32)
 """Of the rows for stream units."""
@@ -33,7 +38,7 @@ class Bench:
 
 def available(top):
     """Whether there is a testbench for a top."""
-    return top in ("chip", *_STREAMS, *STREAM_TOPS)
+    return top in ("chip", *_STREAMS, *_PLANS)
 
 
 def bench(config, top, design):
@@ -53,8 +58,11 @@ def bench(config, top, design):
             cycles=1_000_000,
         )
         return Bench("tepin_system_tb", files)
-    if top in STREAM_TOPS:
-        return Bench(*stream_files(config, top, design))
+    if top in _PLANS:
+        name, files = bench_files(design, _PLANS[top](config, design))
+        if top == "array":
+            files["tb/test_array.py"] = template("test_array.py")
+        return Bench(name, files)
     return _stream_bench(config, top, design)
 
 

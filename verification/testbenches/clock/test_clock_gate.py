@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clock gating in Verilog: what rests stands still, what does not loses no clock edge, and a reset reaches both."""
 
+import shutil
+
 import cocotb
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
@@ -48,9 +50,15 @@ class Gated(Component):
 
 
 @pytest.mark.parametrize("clock_gates", [True, False])
-def test_clock_gate(clock_gates):
+def test_clock_gate(clock_gates, **form):
     shape = {"clock_gates": clock_gates}
-    run_cocotb(Gated(), top="gated", test_module=__name__, parameters=shape, clock_gates=clock_gates)
+    run_cocotb(Gated(), top="gated", test_module=__name__, parameters=shape, clock_gates=clock_gates, **form)
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
+def test_exported_clock_gate():
+    """The same in what `tepin verilog --clock-gates` writes."""
+    test_clock_gate(True, exported=True, sim="icarus")
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

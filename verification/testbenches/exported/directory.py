@@ -7,9 +7,9 @@ from tepin_host.export import export
 __all__ = ["written"]
 
 
-def written(directory, top):
+def written(directory, top, **options):
     """Fills the directory with a top of the preset `tiny`; returns it."""
-    for name, text in export(PRESETS["tiny"], top).items():
+    for name, text in export(PRESETS["tiny"], top, **options).items():
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text)
     return directory

@@ -20,7 +20,7 @@ from verification.testbenches.exported.directory import written
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
-UNITS = ("softmax", "norm", "activation", "array", "link", "switch")
+UNITS = ("softmax", "norm", "activation", "array", "link", "switch", "sdram", "matmul", "vector", "dma")
 
 
 def last_line(directory, module):
@@ -46,6 +46,9 @@ def test_unit(tmp_path, top):
         ("array", "expected_0.hex", 7, "FAIL: a word is wrong"),
         ("link", "expected_1.hex", 39, "FAIL: a word is wrong"),
         ("switch", "expected_3.hex", 20, "FAIL: a word is wrong"),
+        ("sdram", "expected_1.hex", 30, "FAIL: a word is wrong"),
+        ("dma", "scratchpad_expected.hex", 9000, "FAIL: 1 words of memories are wrong"),
+        ("dma", "ram_expected.hex", 1100, "FAIL: 1 words of memories are wrong"),
     ],
 )
 def test_wrong_result_is_found(tmp_path, top, file, line, said):

@@ -157,6 +157,22 @@ def test_engine_alone_is_the_same_everywhere(capsys, tmp_path):
     assert error["fields"] == {"code": [7, 0], "pc": [22, 8], "info": [54, 23]}
 
 
+def test_clock_gates(capsys, tmp_path):
+    """On request only: two engines of the DMA stop, by instances of a module that a cell can replace."""
+    texts = {}
+    for name, options in (("plain", []), ("gated", ["--clock-gates"])):
+        argv = ["verilog", "--config", "tiny", "--top", "dma", "-o", tmp_path / name, *options]
+        assert outcome(capsys, *argv)[0] == 0
+        manifest = check_manifest(tmp_path / name, "dma")
+        texts[name] = (tmp_path / name / "rtl" / "tepin_dma.v").read_text()
+        assert ("tepin_clock_gate" in texts[name]) == (name == "gated")
+        assert manifest.get("clock gates") == (
+            {"module": "tepin_clock_gate", "count": 2} if name == "gated" else None
+        )
+    assert len(re.findall("^  tepin_clock_gate ", texts["gated"], re.M)) == 2
+    assert "clocks are stopped" in (tmp_path / "gated" / "datasheet.md").read_text()
+
+
 def test_link_has_axi_streams(capsys, tmp_path):
     assert outcome(capsys, "verilog", "--config", "tiny", "--top", "link", "-o", tmp_path / "link")[0] == 0
     manifest = check_manifest(tmp_path / "link", "link")
@@ -200,7 +216,7 @@ def test_meanings_are_complete(top):
 def quick(monkeypatch):
     """Instead of the files, which take long: texts that are their own names."""
 
-    def make(config, top, *, single_file):
+    def make(config, top, *, single_file, clock_gates):
         names = export.file_names(top, single_file=single_file)
         return {name + "some" * name.endswith("/"): name for name in names}
 
@@ -272,7 +288,7 @@ def test_user_errors(capsys, monkeypatch, tmp_path, argv, message):
 
 @pytest.mark.parametrize("error", [UserError("no such tool"), OSError(28, "No space left on device")])
 def test_failure_leaves_nothing_behind(capsys, monkeypatch, tmp_path, error):
-    def fail(config, top, *, single_file):
+    def fail(config, top, *, single_file, clock_gates):
         raise error
 
     monkeypatch.setattr(export, "export", fail)
