@@ -6,14 +6,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from tepin_fpga import flow
-from tepin_fpga.ecp5 import DEVICES, LIMITS_HZ
 from tepin_fpga.floorplan import draw_floorplan, placed_cells
-from tepin_fpga.pins import constraints
-from tepin_fpga.pll import solve_pll
 from tepin_fpga.primitives import Primitives, check_primitives, expected_primitives
-from tepin_fpga.report import BuildFailed, Usage, check_fits, check_timing, parse_report
-from tepin_fpga.tools import TOOLS
+from tepin_fpga.report import BuildFailed, Usage, check_timing, parse_report
 from tepin_fpga.top import SYSTEM, TOP, top_verilog
 from tepin_host.errors import UserError
 from tepin_host.output import output_directory
@@ -46,7 +41,12 @@ class Built:
 
 def file_names(board):
     """Files of a finished build, the bitstream last."""
-    return [f"{SYSTEM}.v", f"{TOP}.v", "design.lpf", "report.json", *flow.LOGS, f"{board.name}.bit"]
+    family = board.family
+    return [f"{SYSTEM}.v", f"{TOP}.v", family.constraints, "report.json", *family.logs, _bitstream(board)]
+
+
+def _bitstream(board):
+    return f"{board.name}.{board.family.bitstream}"
 
 
 def build_board(board, config, output, *, clock_hz=None, seed=1, picture=False, say=None, expected=None):
@@ -55,7 +55,7 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, picture=False, 
     Parameters
     ----------
     board : Board
-    config : ChipConfig
+    config : ChipConfig or Shape
     output : path
         Created if need be. A build that fails leaves logs and report of the tools that ran there, and no bitstream, not even
         an older one.
@@ -79,22 +79,25 @@ def build_board(board, config, output, *, clock_hz=None, seed=1, picture=False, 
         configuration says.
     """
     say = say or (lambda message: None)
-    for tool in TOOLS:
+    board = board.running(config)
+    for tool in board.family.tools:
         tool.find()
+    if picture and not board.family.pictured():
+        raise UserError(f"there are no pictures of {board.device}")
     try:
-        pll = solve_pll(board.oscillator_hz, clock_hz or board.clock_hz, phase=board.sdram_phase)
+        pll = board.family.solve(board, clock_hz or board.clock_hz)
     except ValueError as error:
         raise UserError(str(error)) from None
     names = file_names(board) + [PICTURE] * picture
     failure = None
     with output_directory(output, names=names) as directory:
-        bitstream = Path(output) / f"{board.name}.bit"
+        bitstream = Path(output) / _bitstream(board)
         bitstream.unlink(missing_ok=True)
         try:
             usage, primitives = _build(board, config, pll, directory, seed, picture, say, expected)
         except UserError as error:
             failure = error
-            names = [*flow.LOGS, "report.json", PICTURE]
+            names = [*board.family.logs, "report.json", PICTURE]
         for path in directory.iterdir():
             if path.name not in names:
                 path.unlink()
@@ -111,10 +114,11 @@ def _build(board, config, pll, directory, seed, picture, say, expected):
 
     from tepin import verilog
 
-    primitives = expected_primitives(config) if expected is None else expected
+    family = board.family
+    primitives = expected_primitives(config, family) if expected is None else expected
     total = sum(primitives.values(), Primitives())
     # Before minutes of synthesis.
-    check_fits({"MULT18X18D": total.dsps, "DP16KD": total.block_rams}, DEVICES[board.device])
+    family.check_fits(board, family.expected_cells(total))
     say(f"{board.title}: {float(pll.output_hz) / 1e6:g} MHz, {config.describe()} hash={config.hash:08x}")
     say("generating Verilog")
     try:
@@ -127,40 +131,27 @@ def _build(board, config, pll, directory, seed, picture, say, expected):
     (directory / f"{TOP}.v").write_text(top_verilog(board, ports, pll))
     (directory / f"{SYSTEM}.v").write_text(verilog.convert(system, name=SYSTEM, device=board.device))
 
-    flow.synthesise(
-        directory,
-        [f"{SYSTEM}.v", f"{TOP}.v"],
-        top=TOP,
-        device=board.device,
-        register=[port for port, pins in board.pins.items() if pins.registered],
-        say=say,
-    )
-    check_primitives(json.loads((directory / "design.json").read_text())["modules"][TOP], primitives)
-    report = flow.route(
-        directory,
-        device=board.device,
-        package=board.package,
-        speed=board.speed,
-        seed=seed,
-        constraints=constraints(board.pins, {board.oscillator: board.oscillator_hz}),
-        placer="static",
-        written="placed.json" if picture else None,
-        say=say,
+    family.synthesise(directory, [f"{SYSTEM}.v", f"{TOP}.v"], top=TOP, board=board, say=say)
+    netlist = json.loads((directory / "design.json").read_text())["modules"][TOP]
+    check_primitives(netlist, primitives, family)
+    report = family.route(
+        directory, board=board, seed=seed, written="placed.json" if picture else None, say=say
     )
     if picture:
         say("picture")
         title = f"{board.title}: {config.describe()}, {float(pll.output_hz) / 1e6:g} MHz asked"
         cells = placed_cells((directory / "placed.json").read_text())
         (directory / PICTURE).write_text(draw_floorplan(cells, title))
-    usage = parse_report(report, LIMITS_HZ[board.speed])
+    usage = parse_report(report, family.limits_hz(board), family.resources)
     _check_total(usage, total)
     check_timing(usage)
-    flow.pack(directory, f"{board.name}.bit", say=say)
+    family.pack(directory, _bitstream(board), board=board, say=say)
     return usage, primitives
 
 
 def _check_total(usage, expected):
     """Raise `BuildFailed` unless what was placed is what the configuration says."""
-    found = Primitives(usage.resources["DSP"].used, usage.resources["block RAM"].used)
+    memories = sum(usage.resources[name].used for name in ("block RAM", "SPRAM") if name in usage.resources)
+    found = Primitives(usage.resources["DSP"].used, memories)
     if found != expected:
         raise BuildFailed(f"{found} were placed, the configuration has {expected}")

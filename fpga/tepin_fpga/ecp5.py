@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Instance
 
-__all__ = ["DEVICES", "LIMITS_HZ", "Device", "clock_gate", "clock_output", "pad", "pll_instance"]
+__all__ = [
+    "DEVICES",
+    "LIMITS_HZ",
+    "Device",
+    "block_rams",
+    "clock_gate",
+    "clock_output",
+    "pad",
+    "pll_instance",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,21 @@ LIMITS_HZ = {6: {"DP16KD": 212_000_000}}
 
 The tools check delays between cells only, never how short a pulse a block RAM can live with.
 """
+
+
+_BLOCK_RAM = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+_BLOCK_RAM_COST, _LUT_RAM_COST = 128, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
+
+
+def block_rams(width, depth):
+    """Block RAMs of a memory of `depth` words: 0 if LUTs are the cheaper place for it, as Yosys weighs them.
+
+    What decodes the address of a memory in LUTs is not weighed in here, so for one that is just below the limit Yosys may
+    choose otherwise.
+    """
+    blocks = min(-(-width // wide) * -(-depth // deep) for wide, deep in _BLOCK_RAM)
+    luts = -(-width // 4) * -(-depth // 16)
+    return blocks if blocks * _BLOCK_RAM_COST < luts * _LUT_RAM_COST else 0
 
 
 def pll_instance(pll, *, clock, output, shifted, lock):

@@ -22,6 +22,8 @@ class Pins:
         Must the flip-flop behind every bit be the one in the I/O cell?
     constant : int or None
         What an output without a signal drives.
+    inverted : bool
+        Are outputs low at the pin when the signal is high?
     """
 
     balls: tuple
@@ -29,6 +31,7 @@ class Pins:
     attributes: dict = field(default_factory=dict)
     registered: bool = False
     constant: int | None = None
+    inverted: bool = False
 
 
 def resource_pins(platform, name, number=0):

@@ -8,16 +8,15 @@ block, with numbers that come from the configuration alone.
 
 from dataclasses import dataclass
 
+from tepin.coprocessor.job import Shape
+from tepin_fpga.ecp5 import block_rams
+from tepin_fpga.families.ecp5 import ECP5
 from tepin_fpga.report import BuildFailed
 
 __all__ = ["Primitives", "block_rams", "check_primitives", "count_primitives", "expected_primitives"]
 
 _PART = 18  # bits of an operand of a DSP block
-_BLOCK_RAM = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
-_BLOCK_RAM_COST, _LUT_RAM_COST = 128, 4  # by which Yosys weighs a block RAM and 16 x 4 bits in LUTs
 _SYSTEM = "system"  # what the top level calls it
-_DSP_CELLS = ("MULT18X18D",)
-_BLOCK_RAM_CELLS = ("DP16KD", "PDPW16KD")
 
 
 @dataclass(frozen=True)
@@ -39,25 +38,22 @@ def _multiplier(a, b):
     return -(-a // _PART) * -(-b // _PART)
 
 
-def block_rams(width, depth):
-    """Block RAMs of a memory of `depth` words: 0 if LUTs are the cheaper place for it, as Yosys weighs them.
-
-    What decodes the address of a memory in LUTs is not weighed in here, so for one that is just below the limit Yosys may
-    choose otherwise.
-    """
-    blocks = min(-(-width // wide) * -(-depth // deep) for wide, deep in _BLOCK_RAM)
-    luts = -(-width // 4) * -(-depth // 16)
-    return blocks if blocks * _BLOCK_RAM_COST < luts * _LUT_RAM_COST else 0
-
-
-def expected_primitives(config):
-    """What a `tepin.system.System` with this `ChipConfig` has in each block.
+def expected_primitives(config, family=ECP5):
+    """What the system of a `ChipConfig` or a `Shape` has in each block.
 
     Returns
     -------
     dict from str to Primitives
         By path below the system. Blocks without any are left out.
     """
+    if isinstance(config, Shape):
+        return {
+            "core.array": Primitives(config.rows * config.columns),
+            "core.memory": Primitives(
+                0, family.block_rams(8 * config.columns, config.memory_bytes // config.columns)
+            ),
+            "host": Primitives(0, family.block_rams(8, 2048) + family.block_rams(8, 1024)),
+        }
     significand = _multiplier(24, 24)
     special = _multiplier(24, 36) + _multiplier(18, 16) + _multiplier(24, 28) + _multiplier(27, 33)
     words = config.line_bytes // 4
@@ -92,7 +88,7 @@ def expected_primitives(config):
     return {name: entry for name, entry in blocks.items() if entry != Primitives()}
 
 
-def count_primitives(module, blocks):
+def count_primitives(module, blocks, family=ECP5):
     """What a netlist has.
 
     Parameters
@@ -109,16 +105,16 @@ def count_primitives(module, blocks):
     """
     result = {}
     for name, cell in module["cells"].items():
-        found = Primitives(cell["type"] in _DSP_CELLS, cell["type"] in _BLOCK_RAM_CELLS)
+        found = Primitives(cell["type"] in family.dsp_cells, cell["type"] in family.block_ram_cells)
         if found != Primitives():
             block = next((entry for entry in blocks if name.startswith(f"{_SYSTEM}.{entry}.")), "elsewhere")
             result[block] = result.get(block, Primitives()) + found
     return result
 
 
-def check_primitives(module, expected):
+def check_primitives(module, expected, family=ECP5):
     """Raise `BuildFailed` unless a netlist has in each block what is expected there, and nothing elsewhere."""
-    found = count_primitives(module, expected)
+    found = count_primitives(module, expected, family)
     wrong = [
         f"{block} has {found.get(block, Primitives())} instead of {expected.get(block, Primitives())}"
         for block in [*expected, "elsewhere"]

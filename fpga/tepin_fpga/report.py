@@ -6,7 +6,16 @@ from dataclasses import asdict, dataclass, field
 
 from tepin_host.errors import UserError
 
-__all__ = ["BuildFailed", "Clock", "Resource", "Usage", "check_fits", "check_timing", "parse_report"]
+__all__ = [
+    "RESOURCES",
+    "BuildFailed",
+    "Clock",
+    "Resource",
+    "Usage",
+    "check_fits",
+    "check_timing",
+    "parse_report",
+]
 
 _MARGIN = 0.95  # what is left of a clock that was met, in a placement for another one
 
@@ -67,15 +76,16 @@ class Usage:
         }
 
 
-_CELLS = {
-    "LUT4": "TRELLIS_COMB",
-    "FF": "TRELLIS_FF",
-    "DSP": "MULT18X18D",
-    "block RAM": "DP16KD",
+RESOURCES = {
+    "LUT4": ("TRELLIS_COMB",),
+    "FF": ("TRELLIS_FF",),
+    "DSP": ("MULT18X18D",),
+    "block RAM": ("DP16KD",),
 }
+"""Cells of an ECP5 by what they are."""
 
 
-def parse_report(report, limits_hz):
+def parse_report(report, limits_hz, cells=RESOURCES):
     """`Usage` from nextpnr's JSON report.
 
     Parameters
@@ -83,9 +93,16 @@ def parse_report(report, limits_hz):
     report : dict
     limits_hz : dict from str to int
         The fastest clock of primitives. It bounds every clock of a design that uses them.
+    cells : dict from str to tuple of str
+        Resources by name: the types of cells that count.
     """
     used = report["utilization"]
-    resources = {name: Resource(used[cell]["used"], used[cell]["available"]) for name, cell in _CELLS.items()}
+    resources = {
+        name: Resource(
+            *(sum(used[kind][count] for kind in kinds if kind in used) for count in ("used", "available"))
+        )
+        for name, kinds in cells.items()
+    }
     limit = min(
         (hz / 1e6 for cell, hz in limits_hz.items() if used.get(cell, {}).get("used")), default=float("inf")
     )
@@ -104,12 +121,12 @@ def parse_report(report, limits_hz):
 
 def _clean(net):
     """Name of a clock net without what the tool adds."""
-    return re.sub(r"\$TRELLIS_IO_IN$", "", net.removeprefix("$glbnet$"))
+    return re.sub(r"(\$TRELLIS_IO_IN|\$SB_IO_IN|_\$glb_clk)+$", "", net.removeprefix("$glbnet$"))
 
 
 def _register(cell):
     """Name of the signal that a flip-flop or memory holds, without what synthesis appends."""
-    return re.sub(r"_TRELLIS_FF.*$", "", cell)
+    return re.sub(r"_(TRELLIS_FF|SB_DFF|DFF).*$", "", cell)
 
 
 def check_fits(cells, device):

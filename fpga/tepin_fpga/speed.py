@@ -6,18 +6,27 @@ about 1.4 % of the time. Results are kept in the cache, under all that they depe
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tepin.config import PRESETS
+from tepin.coprocessor.job import Shape
+from tepin_host.compiler import compile_model
+from tepin_host.coprocessor.estimate import LINE_BITS, traffic_per_token
 from tepin_host.errors import UserError
+from tepin_host.models.shapes import STORIES_15M, STORIES_260K
 
-__all__ = ["MODELS", "Speed", "measure_speed"]
+__all__ = ["COPROCESSOR_MODELS", "MODELS", "Speed", "measure_speed", "speed_on_board"]
 
 _TOKENS = {"demo": 16, "15M shape": 2}
+_SHAPES = {"15M shape": STORIES_15M, "260K shape": STORIES_260K}
 
 MODELS = (("demo", "int8"), ("demo", "int4"), ("15M shape", "int8"), ("15M shape", "int4"))
 """Models and formats of weights that a build reports on. The 15M shape is that of stories15M, with random weights."""
+
+COPROCESSOR_MODELS = ("260K shape", "demo", "15M shape")
+"""The same for a coprocessor, in whose memory a weight is a byte in either format. The 260K shape is that of stories260K."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,32 @@ class Speed:
     def tokens_per_second(self, clock_hz):
         """At this clock."""
         return clock_hz / self.cycles_per_token if self.cycles_per_token else None
+
+
+_PROGRAM_FOR = replace(PRESETS["sim"], scratchpad_bytes=1 << 18)
+"""The chip whose program a coprocessor's host runs."""
+
+
+def speed_on_board(design, board, clock_hz, *, say=None):
+    """`Speed` of each of `MODELS`, or `COPROCESSOR_MODELS`, for what a board runs, a `ChipConfig` or a `Shape`.
+
+    For a coprocessor the cycles are those of its jobs and those that the line takes for a token; what the host does meanwhile
+    is not in them, nor what a USB adapter adds.
+    """
+    if not isinstance(design, Shape):
+        return measure_speed(design, board.latency, say=say)
+    result = []
+    for name in COPROCESSOR_MODELS:
+        if say:
+            say(f"counting bytes and cycles per token: {name}")
+        try:
+            traffic = traffic_per_token(compile_model(_model(name), _PROGRAM_FOR), design)
+        except UserError as error:
+            result.append(Speed(name, "int8", None, str(error)))
+            continue
+        line = LINE_BITS * (traffic.sent + traffic.received) / board.baud
+        result.append(Speed(name, "int8", traffic.cycles + line * clock_hz))
+    return result
 
 
 def measure_speed(config, latency, *, models=MODELS, say=None):
@@ -51,8 +86,6 @@ def measure_speed(config, latency, *, models=MODELS, say=None):
     UserError
         If there is no C++ compiler for the simulation.
     """
-    from tepin_host.compiler import compile_model
-
     result = []
     for name, weights in models:
         try:
@@ -96,6 +129,6 @@ def _measure(executable, latency, name, tokens, say):
 
 def _model(name):
     from tepin_host.models import demo_model_path, load_model
-    from tepin_host.models.shapes import STORIES_15M, random_model
+    from tepin_host.models.shapes import random_model
 
-    return load_model(demo_model_path()) if name == "demo" else random_model(name, STORIES_15M)
+    return load_model(demo_model_path()) if name == "demo" else random_model(name, _SHAPES[name])

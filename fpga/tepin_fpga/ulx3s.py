@@ -10,11 +10,15 @@ from dataclasses import replace
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from tepin_fpga.board import Board, Usb
+from tepin_fpga.families.ecp5 import ECP5
 from tepin_fpga.pins import Pins, resource_pins
 
 __all__ = ["BOARDS"]
 
 _BAUD = 3_000_000  # the most an FT231X can do
+
+_COPROCESSOR = "coprocessor,memory_bytes=65536"
+"""For devices that the chip does not fit into. The memory is 32 of their 56 block RAMs."""
 
 _SDRAM_PORTS = {
     "sdram__cke": "clk_en",
@@ -45,10 +49,14 @@ def _pins():
 
 
 def _system(config, clock_hz, *, span=None):
+    from tepin.coprocessor.coprocessor import Coprocessor
+    from tepin.coprocessor.job import Shape
     from tepin.memory.sdram_parts import PARTS
     from tepin.system import System
     from tepin_host.selftest import self_test_program
 
+    if isinstance(config, Shape):
+        return Coprocessor(config, clock_hz=clock_hz, baud=_BAUD)
     part = PARTS["ulx3s"]
     program = self_test_program(config, memory_bytes=part.bytes, span=span)
     return System(config, clock_hz=clock_hz, baud=_BAUD, part=part, boot_program=program)
@@ -58,6 +66,7 @@ def _board(size, **others):
     return Board(
         name=f"ulx3s-{size.lower()}",
         title=f"ULX3S with an LFE5U-{size}, 32 MB SDRAM, USB serial",
+        family=ECP5,
         device=f"LFE5U-{size}",
         package="CABGA381",
         speed=6,
@@ -67,6 +76,7 @@ def _board(size, **others):
         pins=_pins(),
         system=_system,
         latency=16,
+        baud=_BAUD,
         loader="ulx3s",
         usb=Usb(vendor=0x0403, product=0x6015, name=re.escape(f"ULX3S FPGA {size[:-1]}K")),
         **others,
@@ -76,6 +86,6 @@ def _board(size, **others):
 BOARDS = [
     _board("85F", clock_hz=75_000_000, config="board,scratchpad_bytes=262144"),
     _board("45F", clock_hz=75_000_000, config="board,rows=4,columns=4,lanes=1,accumulator_rows=4"),
-    _board("25F", clock_hz=100_000_000, config="board,rows=2,lanes=1"),
-    _board("12F", clock_hz=100_000_000, config="board,rows=2,lanes=1"),
+    _board("25F", clock_hz=75_000_000, config=_COPROCESSOR),
+    _board("12F", clock_hz=75_000_000, config=_COPROCESSOR),
 ]

@@ -45,13 +45,13 @@ def _hints(boards, attached):
     """What the user has to do before a board can be used, line by line."""
     from tepin_fpga.attached import permission_help
     from tepin_fpga.program import find_loader
-    from tepin_fpga.tools import TOOLS
 
     if not attached:
         yield "No board is attached: connect its USB socket to this machine."
     for port in {entry.port: None for entry in attached if not entry.permitted}:
         yield f"You may not use {port}: {permission_help(port)}."
-    for find in (*(tool.find for tool in TOOLS), find_loader):
+    tools = {tool: None for board in boards.values() for tool in board.family.tools}
+    for find in (*(tool.find for tool in tools), find_loader):
         try:
             find()
         except UserError as error:

@@ -15,7 +15,9 @@ __all__ = ["command"]
 def _add_arguments(parser):
     parser.add_argument("board", metavar="BOARD", help="'tepin boards' lists them")
     parser.add_argument(
-        "--config", metavar="PRESET[,KEY=VALUE...]", help="the chip (default: what the board is made for)"
+        "--config",
+        metavar="PRESET[,KEY=VALUE...]",
+        help="the chip, or coprocessor (default: what the board is made for)",
     )
     parser.add_argument("--clock", type=float, metavar="MHZ", help="clock to ask for (default: the board's)")
     parser.add_argument("--seed", type=int, default=1, help="of the placement (default: 1)")
@@ -28,17 +30,16 @@ def _add_arguments(parser):
 
 
 def _run(arguments):
-    from tepin.config import parse_config
-    from tepin_fpga.board import find_board
+    from tepin_fpga.board import find_board, parse_design
     from tepin_fpga.build import build_board
     from tepin_fpga.flow import Progress
     from tepin_fpga.program import find_loader, program_board
-    from tepin_fpga.speed import measure_speed
+    from tepin_fpga.speed import speed_on_board
     from tepin_host.output import output_file
 
     board = find_board(arguments.board)
     try:
-        config = parse_config(arguments.config or board.config)
+        config = parse_design(arguments.config or board.config)
     except ValueError as error:
         raise UserError(str(error)) from None
     if arguments.seed < 0:
@@ -56,7 +57,7 @@ def _run(arguments):
             picture=arguments.picture,
             say=say,
         )
-        speeds = measure_speed(config, board.latency, say=say)
+        speeds = speed_on_board(config, board, built.clock_hz, say=say)
         say("done")
         _print(board, config, built, speeds)
         write(_json(board, config, arguments.seed, built, speeds))

@@ -52,7 +52,7 @@ class Coprocessor(Component):
     """Core and host link in one clock domain, `sync`. Nothing in it depends on the board.
 
     To the host it is the device of `tepin.io.protocol` that a chip is, with memory and without registers; its identity has
-    `Shape.identity` in the place of the hash.
+    `Shape.hash` in the place of the hash.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Coprocessor(Component):
         self._host = SerialHost(
             clock_hz=clock_hz,
             baud=baud,
-            config_hash=shape.identity,
+            config_hash=shape.hash,
             memory_bytes=shape.memory_bytes,
             data_width=8 * shape.columns,
         )

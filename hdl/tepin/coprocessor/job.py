@@ -15,7 +15,7 @@ finds its sums. Any read at `JOB_ADDRESS` gives the clock cycles that the last j
 import struct
 from dataclasses import dataclass
 
-__all__ = ["ACTIVATION_WIDTH", "JOB", "JOB_ADDRESS", "LONGEST", "SUM_BYTES", "Job", "Shape"]
+__all__ = ["ACTIVATION_WIDTH", "JOB", "JOB_ADDRESS", "LONGEST", "SUM_BYTES", "Job", "Shape", "parse_shape"]
 
 ACTIVATION_WIDTH = 16
 
@@ -81,7 +81,7 @@ class Shape:
         return (self.memory_bytes // self.columns - 1).bit_length()
 
     @property
-    def identity(self):
+    def hash(self):
         """What the device says in the place where a chip has the hash of its configuration."""
         return _MAGIC << 16 | self.columns
 
@@ -103,4 +103,18 @@ class Shape:
 
     def describe(self):
         """In words."""
-        return f"{self.rows} x {self.columns}, {self.memory_bytes // 1024} KiB"
+        return f"coprocessor array={self.rows}x{self.columns} memory={self.memory_bytes // 1024}K"
+
+
+def parse_shape(text):
+    """The `Shape` that ``coprocessor[,columns=4][,memory_bytes=131072]`` says; `ValueError` if none can be."""
+    _, *changes = text.split(",")
+    values = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in Shape.__dataclass_fields__ or not value.isdecimal():
+            raise ValueError(
+                f"a coprocessor takes {', '.join(f'{name}=N' for name in Shape.__dataclass_fields__)}, not {change!r}"
+            )
+        values[name] = int(value)
+    return Shape(**values)

@@ -39,7 +39,7 @@ def describe(coprocessor, request, report):
     moved = (traffic.sent + traffic.received) / positions
     cycles = traffic.cycles / positions
     return {
-        "coprocessor": f"{coprocessor.shape.describe()}, {clock / 1e6:g} MHz, {baud:,} baud",
+        "coprocessor": f"{coprocessor.shape.describe().removeprefix('coprocessor ')}, {clock / 1e6:g} MHz, {baud:,} baud",
         "matrices": f"{layout.kept} in its memory, {layout.streamed} over the line",
         "line, per position": f"{moved:,.0f} bytes, {1e3 * 10 * moved / baud:.1f} ms",
         "array, per position": f"{cycles:,.0f} cycles, {1e3 * cycles / clock:.1f} ms",

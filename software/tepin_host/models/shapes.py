@@ -5,7 +5,7 @@ import numpy as np
 
 from tepin_host.models.model import LAYER_TENSORS, Layer, Model, ModelConfig, tensor_shapes
 
-__all__ = ["STORIES_15M", "random_model"]
+__all__ = ["STORIES_15M", "STORIES_260K", "random_model"]
 
 STORIES_15M = {
     "dim": 288,
@@ -17,6 +17,17 @@ STORIES_15M = {
     "max_seq_len": 256,
 }
 """The shape of stories15M."""
+
+STORIES_260K = {
+    "dim": 64,
+    "hidden_dim": 172,
+    "n_layers": 5,
+    "n_heads": 8,
+    "n_kv_heads": 4,
+    "vocab_size": 512,
+    "max_seq_len": 512,
+}
+"""The shape of stories260K."""
 
 
 def random_model(name, shape, *, seed=1):

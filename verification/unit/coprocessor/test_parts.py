@@ -35,7 +35,7 @@ def test_init_wrong_shape(make):
 
 def test_a_shape_is_known_by_what_the_device_says():
     shape = Shape(8, 1 << 16)
-    assert Shape.identified(shape.identity, 1 << 16) == shape
+    assert Shape.identified(shape.hash, 1 << 16) == shape
     with pytest.raises(ValueError, match="98ff0493 is no coprocessor"):
         Shape.identified(0x98FF0493, 1 << 16)
 

@@ -7,34 +7,81 @@ from dataclasses import replace
 import pytest
 
 from tepin import verilog
-from tepin.config import parse_config
-from tepin_fpga.board import all_boards, find_board
-from tepin_fpga.ecp5 import DEVICES, LIMITS_HZ
+from tepin.config import PRESETS
+from tepin.coprocessor.coprocessor import Coprocessor
+from tepin.coprocessor.job import Shape
+from tepin_fpga.board import all_boards, find_board, parse_design
+from tepin_fpga.ecp5 import LIMITS_HZ
 from tepin_fpga.pins import constraints
 from tepin_fpga.pll import solve_pll
+from tepin_fpga.primitives import Primitives, expected_primitives
 from tepin_fpga.top import top_verilog
 from tepin_host.errors import UserError
 from verification.unit.fpga.small import SmallSystem
 
 PORTS = verilog.ports(SmallSystem())
+COPROCESSOR_PORTS = verilog.ports(Coprocessor(Shape(), clock_hz=24_000_000))
 
 
 @pytest.mark.parametrize("board", all_boards().values(), ids=lambda board: board.name)
 def test_board(board):
-    assert board.device in DEVICES and board.speed in LIMITS_HZ
-    parse_config(board.config)
+    """What it runs by default has its pins, a clock that can be made, and does not lack multipliers or memories."""
+    family, design = board.family, parse_design(board.config)
+    assert board.device in family.devices
+    board = board.running(design)
+    balls = [ball for pins in board.pins.values() for ball in pins.balls]
+    assert len(set(balls)) == len(balls)
+    settings = family.solve(board, board.clock_hz)
+    assert settings.output_hz == board.clock_hz
+    ports = COPROCESSOR_PORTS if isinstance(design, Shape) else PORTS
+    text = top_verilog(board, ports, settings)
+    assert len(re.findall(r"\btepin_system system \(", text)) == 1
+    total = sum(expected_primitives(design, family).values(), Primitives())
+    family.check_fits(board, family.expected_cells(total))
+
+
+@pytest.mark.parametrize("name", ["ulx3s-85f", "ulx3s-45f"])
+def test_board_with_sdram(name):
+    board = find_board(name)
+    assert board.speed in LIMITS_HZ
     text = constraints(board.pins, {board.oscillator: board.oscillator_hz})
     assert "IO_TYPE=" in text and f'FREQUENCY PORT "{board.oscillator}"' in text
-    pll = solve_pll(board.oscillator_hz, board.clock_hz, phase=board.sdram_phase)
-    assert pll.output_hz == board.clock_hz
+    pll = board.family.solve(board, board.clock_hz)
     assert abs(pll.phase - board.sdram_phase) < 5
     assert "TRELLIS_IO" in top_verilog(board, PORTS, pll)
+
+
+def test_a_coprocessor_has_no_sdram():
+    board = find_board("ulx3s-25f")
+    assert "sdram__a" in board.pins
+    assert set(board.running(Shape()).pins) == {"clk25", "rx", "tx", "leds", "esp32_gpio0"}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("coprocessor,rows=2", "a coprocessor takes columns=N, memory_bytes=N, not 'rows=2'"),
+        ("coprocessor,columns", "not 'columns'"),
+        ("coprocessor,columns=5", "must be 4, 8 or 16, not 5"),
+        ("huge", "unknown preset 'huge'"),
+    ],
+)
+def test_designs_that_cannot_be(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_design(text)
+
+
+def test_designs():
+    assert parse_design("coprocessor,memory_bytes=65536") == Shape(4, 1 << 16)
+    assert parse_design("board,rows=4") == replace(PRESETS["board"], rows=4)
 
 
 def test_unknown_board():
     with pytest.raises(UserError) as error:
         find_board("ulx4s")
-    assert str(error.value) == "unknown board 'ulx4s'; boards are ulx3s-85f, ulx3s-45f, ulx3s-25f, ulx3s-12f"
+    assert str(error.value).startswith(
+        "unknown board 'ulx4s'; boards are ulx3s-85f, ulx3s-45f, ulx3s-25f, ulx3s-12f"
+    )
 
 
 def make_top(board, ports):

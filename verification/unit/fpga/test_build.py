@@ -65,7 +65,7 @@ def tools(monkeypatch):
     for step in ("synthesise", "route", "pack"):
         monkeypatch.setattr(tepin_fpga.flow, step, getattr(tools, step))
     monkeypatch.setattr(tepin_fpga.board, "find_board", lambda name: small_board(name, clock_hz=100_000_000))
-    monkeypatch.setattr(tepin_fpga.build, "expected_primitives", lambda config: EXPECTED)
+    monkeypatch.setattr(tepin_fpga.build, "expected_primitives", lambda config, family: EXPECTED)
     speeds = [
         Speed("demo", "int8", 250_000.0),
         Speed("demo", "int4", 100_000.0),

@@ -7,12 +7,16 @@ import sys
 import pytest
 
 from tepin_fpga import tools
-from tepin_fpga.tools import ECPPACK, NEXTPNR_ECP5, TOOLS, YOSYS, Tool, ToolFailed, run_tool
+from tepin_fpga.board import all_boards
+from tepin_fpga.tools import ECPPACK, NEXTPNR_ECP5, YOSYS, Tool, ToolFailed, run_tool
 from tepin_host.errors import UserError
 
 
 def python_tool(code):
     return Tool("snake", "TEPIN_TEST_SNAKE", "snake", "sys", ("-c", code), "for this test")
+
+
+TOOLS = list({tool: None for board in all_boards().values() for tool in board.family.tools})
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.program)

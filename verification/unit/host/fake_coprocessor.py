@@ -31,7 +31,7 @@ class FakeCoprocessor(FakeDevice):
     def __init__(self, shape, *, identity=None, **others):
         self.jobs = 0
         self._columns = shape.columns
-        config = SimpleNamespace(hash=shape.identity if identity is None else identity)
+        config = SimpleNamespace(hash=shape.hash if identity is None else identity)
         memory = np.zeros(shape.memory_bytes, np.uint8)
         super().__init__(SimpleNamespace(config=config, memory=memory), **others)
 

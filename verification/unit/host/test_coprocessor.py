@@ -128,7 +128,7 @@ def test_a_chip_is_no_coprocessor():
 
 
 def test_a_coprocessor_of_another_release():
-    device = FakeCoprocessor(Shape(4, 1 << 12), identity=Shape(4, 1 << 12).identity + 1)
+    device = FakeCoprocessor(Shape(4, 1 << 12), identity=Shape(4, 1 << 12).hash + 1)
     with connected(device) as chip:
         with pytest.raises(UserError, match="must be 4, 8 or 16, not 5; load the bitstream of this release"):
             find_coprocessor(chip)

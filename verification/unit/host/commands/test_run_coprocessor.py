@@ -42,7 +42,7 @@ def test_the_same_bits_as_the_chip(capsys, tmp_path, model, device, options):
     out, err, found = run(capsys, tmp_path, *model, *options, "--device", device.path)
     _, _, expected = run(capsys, tmp_path, *model, *options, "--backend", "reference")
     assert found == expected and found["logits_sha256"]
-    assert "coprocessor" in out and "2 x 4, 32 KiB" in out and "bytes" in out
+    assert "coprocessor" in out and "array=2x4 memory=32K" in out and "bytes" in out
     assert device.jobs and not err
 
 
