@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tepin.chip import Chip, dma_engine, matmul_engine, vector_engine
+from tepin.dma.copier import Copier
 from tepin.link.serial_link import SerialLink
 from tepin.link.switch import Switch
 from tepin.matmul.array import SystolicArray
@@ -146,6 +147,28 @@ TOPS = {
             "idle": "no burst is under way: the engine may be reset without the memory noticing",
             "read_beat": "a beat was read in the last cycle",
             "write_beat": "a beat was written in the last cycle",
+        },
+    ),
+    "copier": Top(
+        module="tepin_copier",
+        make=lambda config: Copier(
+            data_width=config.port_width,
+            outstanding=config.outstanding,
+            buffer_beats=max(256, 1 << (16 * config.outstanding - 1).bit_length()),
+        ),
+        latency="n beats take n + 1 cycles and two latencies of the memory, see docs/dma.md",
+        ports={
+            "i": "runs to copy: source and destination of any alignment, and length in bytes; executed in order",
+            "m_axi": "AXI4 master: memory; INCR bursts that never cross a 4 KiB boundary",
+            "done": "for one cycle: the last answer of a run has come",
+            "read_base": "first byte of memory that may be read",
+            "read_limit": "last byte of memory that may be read; nothing, if below read_base",
+            "write_base": "first byte of memory that may be written",
+            "write_limit": "last byte of memory that may be written; nothing, if below write_base",
+            "stop": "issue no more bursts, finish those under way",
+            "idle": "after stop or an error: no burst is under way, the copier may be reset without the memory noticing",
+            "error": "ErrorCode of the first error, until a reset; 0: none",
+            "error_address": "the first byte outside of a window",
         },
     ),
     "link": Top(
