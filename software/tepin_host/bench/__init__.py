@@ -19,6 +19,7 @@ from tepin_host.bench.link import link
 from tepin_host.bench.matmul import matmul
 from tepin_host.bench.row import CheckFailed, Row
 from tepin_host.bench.sdram import sdram
+from tepin_host.bench.sizes import sizes
 from tepin_host.bench.vector import vector
 
 __all__ = ["BENCHES", "CheckFailed", "Row"]
@@ -32,6 +33,7 @@ BENCHES = {
     "decode": decode,
     "dma": dma,
     "sdram": sdram,
+    "sizes": sizes,
     "accuracy": accuracy,
     "vector": vector,
     "link": link,
