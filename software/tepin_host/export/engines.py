@@ -12,6 +12,7 @@ import numpy as np
 from tepin.isa import ActivationType, DataType, Engine, Function, QueueHeader, Reduction, WeightType
 from tepin.program import CommandInstruction, decode
 from tepin_host.assembler import Assembler, Scalar, Strided, Vector
+from tepin_host.export.memories import AXI_RAM_PORTS
 from tepin_host.export.plan import Memory, Plan, Stream, stream
 from tepin_reference.simulator import FunctionalSimulator
 from tepin_reference.weights import tile_bytes
@@ -208,7 +209,7 @@ def _matmul(config, design):
     return Plan(
         [source, stream(design, "weights", weights)],
         [signals, stream(design, "probe", shown)],
-        [("dut", {"control__wait__ready": "1'b1"})],
+        [("dut", {"control__wait__ready": "1'b1", "clear": "1'b0"})],
         100_000,
         memories=(pad,),
         errors=(error,),
@@ -266,12 +267,6 @@ def _vector(config, design):
     pad = _scratchpad(design, script, after, reads=("a", "b", "c"), writes=("d", "result"))
     wires = {"control__wait__ready": "1'b1"}
     return Plan([source], [signals], [("dut", wires)], 100_000, memories=(pad,), errors=(error,))
-
-
-_RAM_PORTS = """
-awid awaddr awlen awvalid awready wdata wstrb wlast wvalid wready bid bresp bvalid bready
-arid araddr arlen arvalid arready rid rdata rresp rlast rvalid rready
-"""
 
 
 def _dma(config, design):
@@ -332,7 +327,7 @@ def _dma(config, design):
         "ram",
         "tepin_axi_ram.v",
         {"DATA_WIDTH": config.port_width, "WORDS": _MEMORY // beat},
-        {"clk": "clk", "rst": "rst"} | {port: f"m_axi_{port}" for port in _RAM_PORTS.split()},
+        {"clk": "clk", "rst": "rst"} | {port: f"m_axi_{port}" for port in AXI_RAM_PORTS},
         script.memory,
         after.memory,
         beat,

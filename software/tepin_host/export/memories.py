@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Testbench for the memory controller: bursts of writes, then bursts of reads, through it into a model of the part and back.
+"""Testbenches for what stands at a memory: its controller, and the copier.
 
-A channel of AXI is a stream. Reads begin when the last write has been answered.
+Through the controller go bursts of writes, then bursts of reads, into a model of the part and back. A channel of AXI is a
+stream; reads begin when the last write has been answered. The copier has a memory, which holds all copies in the end.
 """
 
 import numpy as np
 
 from tepin.memory.sdram_parts import PARTS
-from tepin_host.export.plan import Plan, Stream
+from tepin_host.export.plan import Memory, Plan, Stream, packed, stream
 
-__all__ = ["MEMORY_TOPS"]
+__all__ = ["AXI_RAM_PORTS", "MEMORY_TOPS"]
+
+AXI_RAM_PORTS = (
+    *("awid", "awaddr", "awlen", "awvalid", "awready", "wdata", "wstrb", "wlast", "wvalid", "wready"),
+    *("bid", "bresp", "bvalid", "bready", "arid", "araddr", "arlen", "arvalid", "arready"),
+    *("rid", "rdata", "rresp", "rlast", "rvalid", "rready"),
+)
+"""Of `tepin_axi_ram`, for a design's `m_axi`."""
 
 _BURSTS = 12
 _ROWS = 4
@@ -101,5 +109,45 @@ def _sdram(config, design):
     )
 
 
-MEMORY_TOPS = {"sdram": _sdram}
+_COPIES = 40
+_COPIED = 1 << 14
+
+
+def _copier(config, design):
+    """Copies of all alignments from the lower half of a memory to the upper one; the first one is of a few KiB."""
+    rng = np.random.default_rng(11)
+    before = rng.integers(0, 256, _COPIED, np.uint8)
+    after, half, runs = before.copy(), _COPIED // 2, []
+    place = half + 1
+    for number in range(_COPIES):
+        length = int(rng.integers(1, 90)) if number else 4150
+        source = int(rng.integers(0, half - length))
+        runs.append(packed((source, place, length), 32))
+        after[place : place + length] = before[source : source + length]
+        place += length + int(rng.integers(0, 5))
+    if place > _COPIED:
+        raise ValueError(f"the copies of the testbench need more than {_COPIED} bytes of memory")
+    ram = Memory(
+        "tepin_axi_ram",
+        "ram",
+        "tepin_axi_ram.v",
+        {"DATA_WIDTH": config.port_width, "WORDS": _COPIED // config.port_bytes},
+        {"clk": "clk", "rst": "rst"} | {port: f"m_axi_{port}" for port in AXI_RAM_PORTS},
+        before,
+        after,
+        config.port_bytes,
+    )
+    wires = {"done": "copied", "stop": "1'b0", "read_base": "32'd0", "write_base": f"32'd{half}"}
+    wires |= {"read_limit": f"32'd{half - 1}", "write_limit": f"32'd{_COPIED - 1}"}
+    return Plan(
+        [stream(design, "i", runs)],
+        [Stream(("1'b1", "copied", None), 1, [1] * len(runs))],
+        [("dut", wires)],
+        100_000,
+        memories=(ram,),
+        errors=("error != 0",),
+    )
+
+
+MEMORY_TOPS = {"sdram": _sdram, "copier": _copier}
 """Functions from configuration and design to a `Plan`."""

@@ -20,7 +20,7 @@ from verification.testbenches.exported.directory import written
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
-UNITS = ("softmax", "norm", "activation", "array", "link", "switch", "sdram", "matmul", "vector", "dma")
+UNITS = ("softmax", "norm", "activation", "array", "link", "switch", "sdram", "matmul", "vector", "dma", "copier")
 
 
 def last_line(directory, module):
@@ -49,6 +49,7 @@ def test_unit(tmp_path, top):
         ("sdram", "expected_1.hex", 30, "FAIL: a word is wrong"),
         ("dma", "scratchpad_expected.hex", 9000, "FAIL: 1 words of memories are wrong"),
         ("dma", "ram_expected.hex", 1100, "FAIL: 1 words of memories are wrong"),
+        ("copier", "ram_expected.hex", 1100, "FAIL: 1 words of memories are wrong"),
     ],
 )
 def test_wrong_result_is_found(tmp_path, top, file, line, said):
