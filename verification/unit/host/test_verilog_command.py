@@ -265,7 +265,7 @@ def test_single_file_has_the_same_modules(capsys, tmp_path):
         (["--config", "sim,row=2", "-o", "new"], "'row=2' is not a setting; settings are "),
         (
             ["--top", "cpu", "-o", "new"],
-            "unknown top 'cpu'; tops are chip, array, matmul, vector, dma, copier, link, switch, sdram, softmax, norm, activation",
+            f"unknown top 'cpu'; tops are {', '.join(TOPS)}",
         ),
         ([], "the following arguments are required: -o/--output"),
         (["-o", "file"], "file: Not a directory"),
