@@ -20,7 +20,19 @@ from verification.testbenches.exported.directory import written
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "verilog_system"
-UNITS = ("softmax", "norm", "activation", "array", "link", "switch", "sdram", "matmul", "vector", "dma", "copier")
+UNITS = (
+    "softmax",
+    "norm",
+    "activation",
+    "array",
+    "link",
+    "switch",
+    "sdram",
+    "matmul",
+    "vector",
+    "dma",
+    "copier",
+)
 
 
 def last_line(directory, module):

@@ -110,6 +110,67 @@ def test_perfetto(commands):
     assert [event["ts"] for event in kinds["i"]] == [0.12]
 
 
+def imported(text):
+    """What Perfetto's importer of JSON makes of a file: (slices by thread, counters, instants), all of them in nanoseconds.
+
+    Its rules, with what it silently drops or counts as a failure as an error here: a string `ph`; `pid` and `tid` as numbers;
+    a `ts`; of X a `dur`, and slices of a thread that lie in each other or beside each other; of C an object of numbers; of i
+    a scope that it knows, with the process or thread for that; of M the names of processes and threads.
+    """
+    slices, counters, instants, names = {}, {}, [], {}
+
+    def nanoseconds(value):
+        assert isinstance(value, (int, float)) and not isinstance(value, bool)
+        assert abs(1000 * value - round(1000 * value)) < 1e-3, "less than a nanosecond is lost"
+        return round(1000 * value)
+
+    for event in json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))[
+        "traceEvents"
+    ]:
+        phase, pid, tid = event["ph"], event["pid"], event.get("tid", event["pid"])
+        assert isinstance(event["name"], str) and event["name"]
+        assert all(type(number) is int and 0 <= number < 1 << 32 for number in (pid, tid))
+        assert isinstance(event.get("cat", ""), str) and isinstance(event.get("args", {}), dict)
+        if phase == "M":
+            if event["name"] in ("process_name", "thread_name"):
+                assert isinstance(event["args"]["name"], str) and event["args"]["name"]
+                names[event["name"], tid] = event["args"]["name"]
+            else:
+                assert event["name"] == "thread_sort_index"
+            continue
+        time = nanoseconds(event["ts"])
+        if phase == "X":
+            slices.setdefault(names["thread_name", tid], []).append((time, nanoseconds(event["dur"])))
+        elif phase == "C":
+            for series, value in event["args"].items():
+                assert isinstance(value, (int, float)) and not isinstance(value, bool)
+                counters.setdefault(f"{event['name']} {series}", []).append((time, value))
+        else:
+            assert phase == "i" and event["s"] in ("g", "p", "t")
+            instants.append((time, event["name"]))
+    for own in slices.values():
+        open_slices = []
+        for begin, length in sorted(own, key=lambda piece: (piece[0], -piece[1])):
+            while open_slices and open_slices[-1] <= begin:
+                open_slices.pop()
+            assert not open_slices or begin + length <= open_slices[-1], "slices overlap"
+            open_slices.append(begin + length)
+    return slices, counters, instants
+
+
+def test_perfetto_imports_everything(commands):
+    """Each slice, each change of a counter and each token is there, at its cycle."""
+    windows = [(16, 0, 0, 1), (16, 0, 0, 1), (0, 64, 0, 4)]
+    timeline = Timeline(trace(commands, tokens=[120, 333], windows=windows))
+    slices, counters, instants = imported(perfetto(timeline, name="model"))
+    assert sorted(piece for own in slices.values() for piece in own) == sorted(
+        (piece.begin, piece.end - piece.begin) for piece in timeline.slices
+    )
+    assert instants == [(120, "token 0"), (333, "token 1")]
+    assert counters["memory port, % of its beats loads"] == [(0, 0), (2 * WINDOW, 100), (3 * WINDOW, 0)]
+    assert len(counters) == 3
+
+
 @pytest.fixture(scope="module")
 def executable():
     return compile_model(random_model(seed()), PRESETS["tiny"])
