@@ -242,6 +242,9 @@ class Receiver(Component):
                 m.d.sync += waiting.eq(0)
             with m.Elif(ahead & ~waiting):
                 m.d.sync += [waiting.eq(1), patience.eq(0)]
+        # An error outweighs a right frame that ended just before it.
+        with m.If(~self.up | self.error):
+            m.d.sync += waiting.eq(1)
         with m.If(~self.up | (self.error & ~waiting)):
-            m.d.sync += [waiting.eq(1), patience.eq(0)]
+            m.d.sync += patience.eq(0)
         return m

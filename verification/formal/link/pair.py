@@ -171,7 +171,7 @@ class Pair(Component):
     def _join(self, m, side, other, way, back):
         """The sender of a side, and what its receiver tells it."""
         right, free = self.right, lambda name, of=side: getattr(self, f"{name}_{of}")
-        heard, up = back.receiver, right | free("up")
+        heard, up, peer_up = back.receiver, right | free("up"), right | free("up", other)
         m.d.comb += [
             way.i.valid.eq(free("valid")),
             way.o.ready.eq(free("ready", other)),
@@ -186,8 +186,8 @@ class Pair(Component):
             way.complain.eq(heard.complain),
             back.complained.eq(way.sender.complained),
             way.up_a.eq(up),
-            way.up_b.eq(right | free("up", other)),
-            way.enable.eq(right | free("enable", other)),
+            way.up_b.eq(peer_up),
+            way.enable.eq(peer_up | free("enable", other)),
             way.join.eq(~right & free("join")),
             way.hello.eq(free("hello")),
             way.crc.eq(free("crc")),

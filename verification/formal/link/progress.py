@@ -2,8 +2,8 @@
 """No word waits for ever: a number that falls in every cycle until words move.
 
 That is about a `Pair` whose lines are right, with both receivers where their senders are, from any state that the claims of
-`Pair` allow: frames may be missing, complaints under way, old ones too. The other direction is *quiet*, as each one is in the
-end: its receiver misses nothing, and no complaint of it is under way. Being in step, and being quiet, last for ever.
+`Pair` allow: frames of both directions may be missing, complaints of both under way, old ones too. Being in step lasts for
+ever.
 """
 
 from amaranth.hdl import Cat, Mux, Signal
@@ -16,8 +16,9 @@ from verification.formal.link.recovery import LONG_RUN
 
 __all__ = ["BUGS", "COVERED", "Progress"]
 
-COVERED = {"complained": 60, "moved": 60}
-"""What can happen when the other direction is quiet, and within how many cycles from reset."""
+COVERED = {"complained": 60, "recovered": 60}
+"""What can happen, and within how many cycles from reset: a complaint when the other direction is quiet; words that move both
+ways after complaints both ways."""
 
 BUGS = {
     "deaf": {"bug": "deaf"},  # a sender does not hear that it should go back
@@ -29,7 +30,11 @@ _FLYING = 1 << 24  # more than what the numbers below reach
 
 class Progress(Pair):
     """While words of side a have not come to side b, or b complains, `rank` falls in every cycle in which no frame of words
-    is accepted.
+    is accepted by any side: a link never stands still.
+
+    Nor does the other direction's traffic keep this one's waiting once the other one is *quiet*, as it is unless it loses its
+    order for ever: then `rank` falls until side b accepts a frame of words. Being quiet lasts for ever, too: the receiver
+    misses nothing, and no complaint of it is under way.
 
     Parameters are those of `Pair`.
     """
@@ -38,28 +43,35 @@ class Progress(Pair):
         super().__init__(outputs=COVERED, **parameters)
 
     def _claim(self, m):
-        way = self.ab
+        ways = way, back = self.ab, self.ba
         steady, quiet = Signal(), Signal()
-        in_step = self.ab.step & self.ba.step
-        exact, other = (self._exact(m, each) for each in (self.ab, self.ba))
-        rests = other & self._rests(self.ba)
+        in_step = way.step & back.step
+        exact, other = (self._exact(m, each) for each in ways)
+        rests = other & self._rests(back)
         m.d.sync += [
             steady.eq(steady | (self.right & in_step & self.mark)),
             quiet.eq(quiet | (steady & rests & self.mark)),
         ]
-        rank = self._rank(m, way, exact, steady)
+        stages = [
+            self._stage(each, each_exact) for each, each_exact in zip(ways, (exact, other), strict=True)
+        ]
+        rank = Cat(self._time(m, way, stages[0][0], steady), *stages[0], *stages[1])
         waits = (way.s["head"] != way.receiver.expected) | way.r["waiting"]
+        stands = ~way.moved & (quiet | (steady & ~back.moved))
         before, was = Signal.like(rank), Signal()
-        m.d.sync += [before.eq(rank), was.eq(quiet & waits & ~way.moved)]
+        m.d.sync += [before.eq(rank), was.eq(stands & waits)]
         m.d.comb += [
             implies(steady, self.right),
             implies(steady, in_step),
             implies(quiet, steady),
             implies(quiet, rests),
-            implies(was & waits & ~way.moved, rank < before),
+            implies(was & stands & waits, rank < before),
             self.complained.eq(quiet & way.nak),
-            self.moved.eq(quiet & way.moved),
         ]
+        missing = [steady & (each.s["head"] != each.receiver.expected) & each.r["waiting"] for each in ways]
+        missed, moved = Signal(), Signal()
+        m.d.sync += [missed.eq(missed | (missing[0] & missing[1])), moved.eq(moved | (missed & way.moved))]
+        m.d.comb += self.recovered.eq(moved & back.moved)
 
     @staticmethod
     def _exact(m, way):
@@ -103,36 +115,49 @@ class Progress(Pair):
         timers = distance(timer, 129) + distance(timer, 1)
         return 64 * self._left(s) + 256 * s["poll"] + 256 * s["overdue"] + timers + 6 * due
 
-    def _rank(self, m, way, exact, steady):
-        """Parts, most significant first:
+    @staticmethod
+    def _patient(way):
+        """Cycles since the last complaint, of a receiver that will complain again."""
+        return Mux(way.r["waiting"], way._patience - way.r["patience"], 0)
 
-        1. complaints under way that name another word than the one that is missing: there will be no more of them;
-        2. a POLL that ends a complaint though the sender has gone back behind that word meanwhile;
-        3. what has to happen: something that shows the gap; a complaint that arrives; a POLL behind it; the words;
-        4. how long that takes.
-        """
-        s, r = way.s, way.r
-        expected, next_word = way.receiver.expected, s["next_word"]
-        naks = sum(there for there, _ in way.naks)
+    def _stage(self, way, exact):
+        """Of a direction: what has to happen next, and complaints under way that name another word than the one that is
+        missing. Both only fall until words move."""
+        s, r, expected = way.s, way.r, way.receiver.expected
+        told, odd = self._told(way)
+        gone_back = ((s["next_word"] == expected) & s["poll"]) | ((told[0] | told[1]) & ~odd)
+        stage = Mux(exact, 0, Mux(r["waiting"], Mux(gone_back, 1, 2), 3))
         stale = sum(there & (number != expected) for there, number in way.naks)
-        told = [there & (number == expected) for there, number in way.polls]
-        begins_words = s["first"] & ~s["control"]
-        in_time = Mux(begins_words, Header(s["plain"]).number, next_word) == expected
-        odd = (told[0] | told[1]) & ~in_time
-        coming = (told[0] | told[1]) & in_time
-        poll_steps = Mux(told[1], self._steps(r), 4)
-        gone_back = ((next_word == expected) & s["poll"]) | coming
+        return Mux(odd, 2 + 2 * (told[0] + told[1]) + ~r["waiting"], stage)[:3], stale[:2]
 
-        until_words = self._until_words(m, s, steady)
+    @staticmethod
+    def _told(way):
+        """Whether POLLs on the line say that the missing word is next, and whether that is no longer so."""
+        s, expected = way.s, way.receiver.expected
+        told = [there & (number == expected) for there, number in way.polls]
+        words = s["first"] & ~s["control"]
+        in_time = Mux(words, Header(s["plain"]).number, s["next_word"]) == expected
+        return told, (told[0] | told[1]) & ~in_time
+
+    def _time(self, m, way, stage, steady):
+        """How long a stage takes."""
+        s, r = way.s, way.r
+        naks = sum(there for there, _ in way.naks)
+        told, odd = self._told(way)
+        coming = (told[0] | told[1]) & ~odd
+        poll_steps = Mux(told[1], self._steps(r), 4)
+        until_words = self._until_words(m, s, steady) + self._patient(way.back)
         again = 16 * LONG_RUN  # to wait for what a complaint does to the sender
         share = -(-again // way._patience)  # of it, earned in each cycle between two complaints
         patient = way._patience - r["patience"]
         words = Mux(way.data, self._words_left(way), _FLYING + until_words + naks * (64 * LONG_RUN + 256))
-        poll = Mux(coming, poll_steps, _FLYING + 16 * self._left(s) + share * patient + again * naks)
-        stage = Mux(exact, 0, Mux(r["waiting"], Mux(gone_back, 1, 2), 3))
-        part, value = Signal(3), Signal(32)
-        m.d.comb += part.eq(Mux(odd, 4, stage))
-        with m.Switch(part):
+        poll = Mux(
+            coming,
+            poll_steps,
+            _FLYING + 16 * self._left(s) + share * patient + again * naks + self._patient(way.back),
+        )
+        value = Signal(40)
+        with m.Switch(stage):
             with m.Case(0):
                 m.d.comb += value.eq(words)
             with m.Case(1):
@@ -143,9 +168,7 @@ class Progress(Pair):
                 m.d.comb += value.eq(Cat(self._until_noticed(m, way, until_words), naks[:2]))
             with m.Default():
                 m.d.comb += value.eq(poll_steps + 16 * told[0] + 16 * told[1])
-        rank = Signal(37)
-        m.d.comb += rank.eq(Cat(value, part, stale[:2]))
-        return rank
+        return value
 
     @staticmethod
     def _steps(r):
@@ -165,9 +188,12 @@ class Progress(Pair):
         back, patience = way.back, way.r["patience"]
         (begins, _), (comes, _) = way.naks
         there = begins | comes
-        waits = Mux(patience == 0, self._left(back.s), 0)
+        again = 16 * LONG_RUN
+        share = -(-again // way._patience)
+        naks = sum(there for there, _ in back.naks)
+        waits = Mux(patience == 0, 16 * self._left(back.s) + share * self._patient(back) + again * naks, 0)
         return Cat(
-            Mux(there, Mux(comes, self._steps(back.r), 4), waits)[:12], Mux(there, 0, patience)[:9], ~there
+            Mux(there, Mux(comes, self._steps(back.r), 4), waits)[:20], Mux(there, 0, patience)[:9], ~there
         )
 
     def _until_noticed(self, m, way, until_words):

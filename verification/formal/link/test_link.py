@@ -9,8 +9,9 @@ import pytest
 
 from tepin.link import sender
 from tepin_testbench.formal import Refuted, prove, reach
-from verification.formal.link import progress
+from verification.formal.link import in_step, progress
 from verification.formal.link.channel import BUGS, COVERED, Channel
+from verification.formal.link.in_step import InStep
 from verification.formal.link.pair import CHIP
 from verification.formal.link.progress import Progress
 from verification.formal.link.recovery import ANSWER_UNITS, CREDIT_UNITS, LONG_RUN, Complaint, Credit, Idles
@@ -84,3 +85,26 @@ def test_words_move_after_complaints(output):
 def test_bugs_may_stop_words(bug):
     with pytest.raises(RuntimeError, match="no proof"):
         prove(Progress(**CHIP | progress.BUGS[bug]), depth=1)
+
+
+@pytest.mark.parametrize(
+    "size", [SMALL | {"patience": 160}, pytest.param(CHIP, marks=pytest.mark.slow)], ids=["small", "chip"]
+)
+def test_receivers_get_in_step(size):
+    prove(InStep(**size), depth=1)
+
+
+@pytest.mark.parametrize("output", in_step.COVERED)
+def test_receivers_that_were_lost_get_in_step(output):
+    reach(InStep(**SMALL, patience=16), output, depth=in_step.COVERED[output])
+
+
+def test_receivers_that_nobody_hears_stay_lost():
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(InStep(**SMALL, patience=160, bug="deaf"), depth=1)
+
+
+def test_senders_that_answer_with_one_idle_unit_less_are_found(monkeypatch):
+    monkeypatch.setattr(sender, "HUNT_IDLES", 3)
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(InStep(**SMALL, patience=160), depth=1)
