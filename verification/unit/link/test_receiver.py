@@ -12,7 +12,7 @@ PATIENCE = 16
 
 @pytest.mark.parametrize("follows", ["idle units", "no header"])
 def test_an_error_outweighs_the_frame_before_it(follows):
-    """A POLL that says that the word which is missing comes next ends a complaint, unless its place gets lost right behind it."""
+    """A POLL that names the missing word ends a complaint, unless the receiver loses its place right behind it."""
     dut = Receiver(word_bits=64, window=4, patience=PATIENCE)
     poll = encode_frame(encode_header(0, control_detail(Kind.POLL), 1))
     behind = IDLE if follows == "idle units" else IDLE ^ 1
