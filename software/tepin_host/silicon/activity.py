@@ -36,6 +36,8 @@ class Counts:
         Changes of each net.
     accesses : dict from (memory, port) to (int, float)
         For each enable of a memory: the cycles in which any of its bits is high, and the sum of the parts of it that are.
+    enabled : dict from int to int
+        For each clock that is stopped at times, by its net: the cycles that end with an edge of it.
     changes : dict from str to int
         For each variable of the Verilog that is a register, the clock edges that change any of its bits.
     engines : dict from str to int
@@ -45,6 +47,7 @@ class Counts:
     cycles: int
     toggles: np.ndarray
     accesses: dict
+    enabled: dict
     changes: dict
     engines: dict
 
@@ -63,7 +66,8 @@ class Activity:
     def __init__(self, flat, library, nets):
         self._flat, self._nets = flat, nets
         self._steps = list(steps(flat, library))
-        self._d, self._q = _states(flat, library)
+        self._d, self._q, clocks = _states(flat, library)
+        self._edge = np.array([flat.gates.get(int(clock), CONSTANTS["1"]) for clock in clocks], np.int64)
         self._enables = {
             (path, port): np.array(bits)
             for path, _, _, ports in flat.memories
@@ -87,6 +91,7 @@ class Activity:
             0,
             np.zeros(self._flat.nets, np.int64),
             dict.fromkeys(self._enables, (0, 0.0)),
+            dict.fromkeys(self._flat.gates, 0),
             dict.fromkeys(self._variables, 0),
             dict.fromkeys(self._engines, 0),
         )
@@ -101,7 +106,11 @@ class Activity:
         mask = _first(cycles - 1, values.shape[1])
         total.cycles += cycles - 1
         total.toggles += np.bitwise_count(changed & mask).sum(1, dtype=np.int64)
-        wrong = (values[self._d] ^ _next(values)[self._q]) & mask
+        for clock, enable in self._flat.gates.items():
+            total.enabled[clock] += int(np.bitwise_count(values[enable] & mask).sum())
+        edge, q = values[self._edge], values[self._q]
+        wrong = (values[self._d] & edge | q & ~edge) ^ _next(values)[self._q]
+        wrong &= mask
         if wrong.any():
             (index, *_), _ = np.nonzero(wrong)
             count = np.bitwise_count(wrong).sum()
@@ -159,16 +168,17 @@ def _first(cycles, words):
 
 
 def _states(flat, library):
-    """Nets D and Q of all flip-flops."""
-    d, q = [], []
+    """Nets D, Q and clock of all flip-flops."""
+    d, q, clocks = [], [], []
     for kind, group in flat.cells.items():
         cell = library.cells[kind]
         if cell.next_state:
             (output,) = cell.functions
             d.append(group.pins[cell.next_state])
             q.append(group.pins[output])
+            clocks.append(group.pins[cell.clock])
     empty = np.zeros(0, np.int64)
-    return np.concatenate([empty, *d]), np.concatenate([empty, *q])
+    return tuple(np.concatenate([empty, *nets]) for nets in (d, q, clocks))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Energy:
         Gates, and what flip-flops need for a new value.
     clock : float array
         Flip-flops, for the edges of the clock, all of them at all edges.
+    gates : float array
+        The same, with the gates of clocks that the design has, for each of which a flip-flop's share is added.
     gated : float array
         The same, were each register clocked in no other cycles than those that change it: no gating can save more.
     stopped : float array
@@ -41,6 +43,7 @@ class Energy:
 
     logic: np.ndarray
     clock: np.ndarray
+    gates: np.ndarray
     gated: np.ndarray
     stopped: np.ndarray
     memories: np.ndarray
@@ -103,7 +106,7 @@ class Costs:
         self._slew = _slews(flat, library, load)
         self.switching = 0.5 * load * library.voltage**2
         self.toggle = self.switching.copy()
-        self._clocks = {}  # by variable: picojoules for both edges of all its flip-flops, and block
+        self._clocks = {}  # by variable: picojoules for both edges of all its flip-flops, block, net of the clock
         self._add_cells(load, wire)
         self.toggle[:2] = 0
 
@@ -127,19 +130,24 @@ class Costs:
                 pin = cell.capacitance[cell.clock] + wire
                 edges = sum(float(table(0.0, SLEW)) for table in cell.input_energy[cell.clock])
                 cost = edges + pin * library.voltage**2
-                for net, block in zip(group.pins[output], group.blocks, strict=True):
+                clocks = group.pins[cell.clock]
+                for net, block, clock in zip(group.pins[output], group.blocks, clocks, strict=True):
                     path, _ = flat.registers[int(net)]
-                    before, _ = self._clocks.get(path, (0.0, 0))
-                    self._clocks[path] = (before + cost, int(block))
+                    before, *_ = self._clocks.get(path, (0.0,))
+                    self._clocks[path] = (before + cost, int(block), int(clock))
+                self._edge = cost
 
     def energy(self, counts, period):
         """The `Energy` of `Counts`, at a clock of this period in nanoseconds."""
         flat, count = self._flat, len(self._flat.blocks)
         driven = self.owner >= 0
         logic = np.bincount(self.owner[driven], (counts.toggles * self.toggle)[driven], minlength=count)
-        clock, gated, stopped, memories = (np.zeros(count) for _ in range(4))
-        for path, (cost, block) in self._clocks.items():
+        clock, gates, gated, stopped, memories = (np.zeros(count) for _ in range(5))
+        owners = {}  # of each gate: the block of what it stops
+        for path, (cost, block, net) in self._clocks.items():
             clock[block] += cost * counts.cycles
+            gates[block] += cost * counts.enabled.get(net, counts.cycles)
+            owners[net] = block
             gated[block] += cost * counts.changes[path]
             stopped[block] += cost * counts.engines[engine_of(path)]
         for path, kind, block, ports in flat.memories:
@@ -152,8 +160,10 @@ class Costs:
                     memories[block] += (
                         model.read(memory, count) if reads else model.write(memory, count, words)
                     )
+        for net in counts.enabled:
+            gates[owners[net]] += self._edge * counts.cycles
         leakage = self._leakage * period * counts.cycles * 1e-6  # nW x ns = 1e-18 J
-        return Energy(logic, clock, gated, stopped, memories, leakage)
+        return Energy(logic, clock, gates, gated, stopped, memories, leakage)
 
 
 def _mean_slew(slews, group, cell):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tepin.clock import CLOCK_GATE
+
 __all__ = ["CONSTANTS", "Flat", "Group", "flatten"]
 
 CONSTANTS = {"0": 0, "1": 1, "x": 0, "z": 0}
@@ -39,6 +41,8 @@ class Flat:
     cells : dict from str to Group
         By kind of cell.
     memories : list of (path, kind, block, {port: nets})
+    gates : dict from int to int
+        Of each clock that is stopped at times: its net, and that of its enable.
     registers : dict
         For each bit that holds a state: net -> (path of a variable in the Verilog, bit or None).
     inputs : dict
@@ -51,6 +55,7 @@ class Flat:
     memories: list
     registers: dict
     inputs: dict = field(default_factory=dict)
+    gates: dict = field(default_factory=dict)
 
 
 class _Module:
@@ -64,7 +69,7 @@ class _Module:
             for bit in entry["bits"]:
                 if isinstance(bit, int):
                     self.local.setdefault(bit, len(self.local))
-        self.cells, self.children, self.memories = {}, [], []
+        self.cells, self.children, self.memories, self.gates = {}, [], [], []
         states = set()
         for instance, cell in module["cells"].items():
             kind, connections = cell["type"], cell["connections"]
@@ -80,6 +85,8 @@ class _Module:
                     }
             elif kind in memories:
                 self.memories.append((instance, kind, connections))
+            elif kind == CLOCK_GATE:
+                self.gates.append((connections["gated"], connections["enable"]))
             else:
                 self.children.append((instance, kind, connections))
         self.registers = self._names(name, module, states)
@@ -139,6 +146,8 @@ def flatten(mapped, library, *, depth=1):
             where = ".".join([*path, instance])
             ports = {port: nets(bits) for port, bits in connections.items()}
             flat.memories.append((where, kind, index, ports))
+        for (clock,), (enable,) in (map(nets, gate) for gate in module.gates):
+            flat.gates[clock] = enable
         for instance, kind, connections in module.children:
             inner, child = {}, modules[kind]
             for port in sorted(connections, key=lambda port: child.directions[port]):  # inputs first
@@ -157,6 +166,7 @@ def flatten(mapped, library, *, depth=1):
         (where, kind, block, {port: [int(leads[net]) for net in nets] for port, nets in ports.items()})
         for where, kind, block, ports in flat.memories
     ]
+    flat.gates = {int(leads[clock]): int(leads[enable]) for clock, enable in flat.gates.items()}
     flat.inputs = {
         port: [int(numbers[top.local[bit]]) for bit in bits]
         for port, bits in top.ports.items()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from tepin import verilator, yosys
+from tepin.clock import CLOCK_GATE
 from tepin.export.convert import convert
 from tepin.tops import TOPS
 
@@ -68,20 +69,25 @@ class Mapped:
         self.modules = {
             name: module
             for name, module in modules.items()
-            if name not in library.cells and name not in self.memories
+            if name not in library.cells and name not in self.memories and name != CLOCK_GATE
         }
 
 
-def synthesise(config, top, library, progress=None):
+def synthesise(config, top, library, progress=None, *, clock_gates=False):
     """The `Mapped` design of a top; from the cache, if it has been made before. Minutes, for a chip.
+
+    With `clock_gates`, those are instances of a black box, too.
 
     Raises `tepin.verilator.ToolError` if Yosys is missing or fails.
     """
     yosys.share()  # Raises if there is no Yosys.
     entry = TOPS[top]
-    design = convert(entry.make(config), name=entry.module, port_names=entry.port_names)
+    design = convert(
+        entry.make(config), name=entry.module, port_names=entry.port_names, clock_gates=clock_gates
+    )
     text = "\n".join(design.modules.values())
     macros = [name for name, memory in design.memories.items() if memory.clocked]
+    macros += [CLOCK_GATE] if CLOCK_GATE in design.modules else []
     script = _SCRIPT.format(
         top=entry.module,
         macros=f"blackbox {' '.join(macros)}" if macros else "",

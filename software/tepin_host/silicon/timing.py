@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tepin.verilator import ToolError
+from tepin_host.silicon.assigns import without_concatenations
 from tepin_host.silicon.synthesis import PERIOD
 
 __all__ = ["CriticalPath", "critical_path", "opensta"]
@@ -60,11 +61,15 @@ def critical_path(mapped, library, constraints=""):
 
     `constraints` is the text of an SDC file for the ports. Raises `ToolError` as `opensta` does.
     """
-    said = opensta(
-        f"read_liberty {library.path}\nread_verilog {mapped.netlist}\nlink_design {mapped.top}\n"
-        f"create_clock -name clk -period {PERIOD} [get_ports clk]\n{constraints}\n"
-        "report_checks -path_delay max -digits 3\n"
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".v") as netlist:
+        with mapped.netlist.open() as lines:
+            netlist.writelines(without_concatenations(lines))
+        netlist.flush()
+        said = opensta(
+            f"read_liberty {library.path}\nread_verilog {netlist.name}\nlink_design {mapped.top}\n"
+            f"create_clock -name clk -period {PERIOD} [get_ports clk]\n{constraints}\n"
+            "report_checks -path_delay max -digits 3\n"
+        )
     steps, slack = _STEP.findall(said), _SLACK.search(said)
     if not steps or not slack:
         raise ToolError("OpenSTA finds no path from one flip-flop to another")

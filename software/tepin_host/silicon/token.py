@@ -51,12 +51,12 @@ class TokenEnergy:
         return sum(parts["total"] for parts in self.parts.values())
 
     def with_clock(self, kind):
-        """The same with another clock: "gated" or "stopped", as in `Energy`."""
+        """The same with another clock: "gates", "gated" or "stopped", as in `Energy`."""
         return sum(parts["total"] - parts["clock"] + parts[kind] for parts in self.parts.values())
 
 
 class MappedChip:
-    """A chip in standard cells, ready to be measured.
+    """A chip in standard cells, with gates in its clocks, ready to be measured.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class MappedChip:
 
     def __init__(self, config, library, *, wire=0.0, progress=None):
         self.config, self.library, self._progress = config, library, progress
-        self.mapped = synthesise(config, "chip", library, progress)
+        self.mapped = synthesise(config, "chip", library, progress, clock_gates=True)
         self.flat = flatten(self.mapped, library, depth=2)
         self.costs = Costs(self.flat, library, self.mapped.memories, wire=wire)
         self.area = self._by_block(self.costs.area)
@@ -158,7 +158,7 @@ class MappedChip:
         energy = self.costs.energy(counts, PERIOD)
         scale = token_cycles / counts.cycles
         parts = {name: {} for name in BLOCKS}
-        for kind in ("logic", "clock", "gated", "stopped", "memories", "leakage", "total"):
+        for kind in ("logic", "clock", "gates", "gated", "stopped", "memories", "leakage", "total"):
             for name, value in self._by_block(getattr(energy, kind)).items():
                 parts[name][kind] = scale * value
         return TokenEnergy(token_cycles, multiplications, parts)

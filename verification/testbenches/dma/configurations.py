@@ -30,13 +30,13 @@ CLOCK_GATES = {"wide"}
 USUAL_SHAPES = ["narrow", "wide", pytest.param("middle", marks=pytest.mark.slow)]
 
 
-def run(shape, test_module, **parameters):
-    """Runs the cocotb tests of a module on a shape, which they find in `parameters()`."""
+def run(shape, test_module, *, form=None, **parameters):
+    """Runs the cocotb tests of a module on a shape, which they find in `parameters()`; `form` are options of `run_cocotb`."""
     settings = SHAPES[shape]
     run_cocotb(
         DmaEngine(**settings),
         top="dma",
         test_module=test_module,
         parameters={**settings, **parameters, "shape": shape},
-        clock_gates=shape in CLOCK_GATES,
+        **{"clock_gates": shape in CLOCK_GATES, **(form or {})},
     )

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from verification.testbenches.forms import run_array, run_fifo, run_vector
+from verification.testbenches.forms import run_array, run_dma, run_fifo, run_matmul, run_vector
 
 ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 SIMULATORS = [
@@ -25,5 +25,7 @@ def test_array(sim):
 
 
 @pytest.mark.slow
-def test_vector_engine():
-    run_vector(exported=True, sim="verilator", family="")
+@pytest.mark.parametrize("sim", ["icarus", "verilator"])
+@pytest.mark.parametrize("run", [run_matmul, run_vector, run_dma])
+def test_engine(run, sim):
+    run(exported=True, sim=sim, family="")

@@ -29,9 +29,11 @@ MEMORY = 1 << 16
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_matmul_engine(name):
+def test_matmul_engine(name, **form):
     config = dict(zip(PARAMETERS, CONFIGS[name], strict=True))
-    run_cocotb(MatmulEngine(**config), top="matmul", test_module=__name__, parameters={"config": config})
+    run_cocotb(
+        MatmulEngine(**config), top="matmul", test_module=__name__, parameters={"config": config}, **form
+    )
 
 
 def random_size(rng, limit=80):

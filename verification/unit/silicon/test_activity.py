@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from tepin.clock import CLOCK_GATE
 from tepin_host.silicon.activity import Activity, steps
 from tepin_host.silicon.energy import Costs
 from tepin_host.silicon.netlist import flatten
@@ -107,3 +108,38 @@ def test_area(library, design):
     flat = flatten(design, library)
     area = dict(zip(flat.blocks, Costs(flat, library, {}).area, strict=True))
     assert area == {"": 3, "inner": 2 * 10 + 2 * 5 + 2 * 3}
+
+
+@pytest.fixture
+def gated(design):
+    """The same, with a gate in the clock of the counter."""
+    top = design.modules["top"]
+    top["cells"]["clock_gate"] = {
+        "type": CLOCK_GATE,
+        "connections": {"clk": [2], "enable": [3], "gated": [9]},
+    }
+    top["cells"]["inner"]["connections"]["clk"] = [9]
+    return design
+
+
+def test_clock_gate(library, gated, rng):
+    """Flip-flops behind a gate cost what the edges cost that it lets through, and the gate as much as one at all of them."""
+    flat = flatten(gated, library)
+    order, nets = places(flat)
+    rows = recording(rng, 200)
+    counts = Activity(flat, library, nets).count(words(rows, order))
+    assert list(counts.enabled.values()) == [sum(go for go, *_ in rows[:-1])]
+    energy = Costs(flat, library, {}).energy(counts, period=10.0)
+    inside, edge = flat.blocks.index("inner"), 1.0 + 0.05 * 4
+    assert energy.clock[inside] == pytest.approx(199 * 2 * edge)
+    assert energy.gates[inside] == pytest.approx((2 * next(iter(counts.enabled.values())) + 199) * edge)
+
+
+def test_behind_a_closed_gate_nothing_changes(library, gated):
+    gated.modules["top"]["cells"]["clock_gate"]["connections"]["enable"] = ["0"]
+    flat = flatten(gated, library)
+    order, nets = places(flat)
+    activity = Activity(flat, library, nets)
+    assert activity.count(words([[1, 1, 0]] * 9, order)).changes == {"inner.state": 0}
+    with pytest.raises(ValueError, match="gates and Verilog differ"):
+        activity.count(words([[1, 1, 0], [1, 0, 1]], order))

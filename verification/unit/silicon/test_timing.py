@@ -69,7 +69,7 @@ def test_power_agrees(library, mapped, tmp_path):
     registers = {path for path, _ in flat.registers.values()}
     toggles = np.full(flat.nets, RATE * CYCLES)
     engines = {engine_of(path): 0 for path in registers}
-    energy = costs.energy(Counts(CYCLES, toggles, {}, dict.fromkeys(registers, 0), engines), PERIOD)
+    energy = costs.energy(Counts(CYCLES, toggles, {}, {}, dict.fromkeys(registers, 0), engines), PERIOD)
     to_milliwatts = 1 / (CYCLES * PERIOD)
     driven = costs.owner >= 0
     ours = (costs.switching * toggles)[driven].sum() * to_milliwatts

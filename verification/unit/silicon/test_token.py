@@ -28,4 +28,5 @@ def test_weights_move_energy():
     assert int4.total < int8.total
     for energy in (int8, int4, zero):
         assert set(energy.parts) == set(BLOCKS)
+        assert energy.with_clock("gated") < energy.with_clock("gates") < energy.total
         assert energy.with_clock("gated") < energy.with_clock("stopped") < energy.total
