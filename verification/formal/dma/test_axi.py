@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proofs: addresses of reads stay until they are accepted, and a burst has as many beats as its address said.
+"""Proofs: addresses and written data stay until they are accepted, and a burst has as many beats as its address said.
 
 Requests of any kind at any time; the spans of a proof about beats are all alike, but of any kind.
 """
@@ -9,8 +9,11 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from tepin.dma.addresses import address_queue, send_addresses
+from tepin.dma.align import LinesToBeats
 from tepin.dma.axi import AXI4Signature
 from tepin.dma.beats import BeatWalker, span_layout
+from tepin.dma.bursts import burst_layout
 from tepin.dma.read import BurstRequest, ReadChannel
 from tepin_testbench.formal import Refuted, prove, reach
 
@@ -33,16 +36,7 @@ class Addresses(Component):
         m.submodules.channel = channel = ReadChannel(data_width=WIDTH, outstanding=4)
         for name in ("loads", "weights", "r"):
             connect(m, flipped(getattr(self, name)), getattr(channel, name))
-        waits, held = Signal(), Signal(len(self.ar.payload.as_value()))
-        offered = channel.ar.payload.as_value()
-        m.d.comb += [
-            channel.ar.ready.eq(self.ar.ready),
-            self.ar.valid.eq(channel.ar.valid & ~(waits if self._bug == "drop" else 0)),
-            self.ar.payload.as_value().eq(offered ^ (waits if self._bug == "change" else 0)),
-        ]
-        m.d.sync += [waits.eq(self.ar.valid & ~self.ar.ready), held.eq(self.ar.payload.as_value())]
-        with m.If(waits):
-            m.d.comb += [Assert(self.ar.valid), Assert(self.ar.payload.as_value() == held)]
+        waits = _follow(m, channel.ar, self.ar, self._bug)
         m.d.comb += [
             Assert(~self.ar.valid | (1 << self.ar.payload.size == BEAT)),
             self.waited.eq(waits & self.ar.ready),
@@ -50,18 +44,101 @@ class Addresses(Component):
         return m
 
 
-def test_addresses_stay():
-    prove(Addresses(), depth=3)
+class WriteAddresses(Component):
+    """Bursts of any kind, issued whenever there is room, on their way to the write address channel. `bug` as above."""
+
+    def __init__(self, bug=None):
+        self._bug = bug
+        super().__init__({"i": In(stream.Signature(burst_layout(BLOCK))), "aw": AXI["aw"], "waited": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = address_queue(WIDTH)
+        burst, offered = self.i.payload, AXI["aw"].signature.create()
+        m.d.comb += [
+            self.i.ready.eq(queue.i.ready),
+            *send_addresses(queue, offered, burst, self.i.valid & self.i.ready, WIDTH),
+            Assume(burst.start <= burst.end),
+        ]
+        waits = _follow(m, offered, self.aw, self._bug)
+        m.d.comb += [
+            self.waited.eq(waits & self.aw.ready),
+        ]
+        with m.If(self.aw.valid):
+            m.d.comb += [Assert(1 << self.aw.payload.size == BEAT), Assert(self.aw.payload.addr[:3] == 0)]
+        # From the burst's first to its last beat, and so within its block.
+        issued = Signal(32)
+        m.d.comb += issued.eq(queue.i.payload.address << 3)
+        with m.If(queue.i.valid):
+            m.d.comb += [
+                Assert(issued[7:] == burst.block),
+                Assert(issued[3:7] == burst.start[3:]),
+                Assert(issued[3:7] + queue.i.payload.len == burst.end[3:]),
+            ]
+        return m
 
 
-def test_addresses_wait():
-    reach(Addresses(), "waited", depth=8)
+class WrittenBeats(Component):
+    """Lines of a scratchpad to beats, with lines, wishes, `dry` and patience of any kind. `bug` as above."""
+
+    def __init__(self, bug=None):
+        self._bug = bug
+        self._align = LinesToBeats(beat_bytes=4, line_bytes=8)
+        members = self._align.signature.members
+        super().__init__(
+            {name: members[name] for name in ("i", "lines", "dry", "o")} | {"waited": Out(1), "dried": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.align = align = self._align
+        for name in ("i", "lines"):
+            connect(m, flipped(getattr(self, name)), getattr(align, name))
+        m.d.comb += align.dry.eq(self.dry)
+        waits = _follow(m, align.o, self.o, self._bug)
+        dry = Signal()  # in the cycle before
+        m.d.sync += dry.eq(self.dry)
+        m.d.comb += [
+            self.waited.eq(waits & self.o.ready),
+            self.dried.eq(waits & self.dry & ~dry & self.o.payload.mask.any()),
+        ]
+        return m
+
+
+def _follow(m, offered, seen, bug):
+    """Show `offered` as `seen`, spoilt by `bug`, and claim that what waits stays; returns whether anything waits."""
+    waits, held = Signal(), Signal(len(seen.payload.as_value()))
+    m.d.comb += [
+        offered.ready.eq(seen.ready),
+        seen.valid.eq(offered.valid & ~(waits if bug == "drop" else 0)),
+        seen.payload.as_value().eq(offered.payload.as_value() ^ (waits if bug == "change" else 0)),
+    ]
+    m.d.sync += [waits.eq(seen.valid & ~seen.ready), held.eq(seen.payload.as_value())]
+    with m.If(waits):
+        m.d.comb += [Assert(seen.valid), Assert(seen.payload.as_value() == held)]
+    return waits
+
+
+CHANNELS = [Addresses, WriteAddresses, WrittenBeats]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_what_waits_stays(channel):
+    prove(channel(), depth=3)
+
+
+@pytest.mark.parametrize(
+    "channel, output", [*((channel, "waited") for channel in CHANNELS), (WrittenBeats, "dried")]
+)
+def test_it_waits(channel, output):
+    reach(channel(), output, depth=12)
 
 
 @pytest.mark.parametrize("bug", ["drop", "change"])
-def test_wavering_is_found(bug):
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_wavering_is_found(channel, bug):
     with pytest.raises(Refuted):
-        prove(Addresses(bug), depth=8)
+        prove(channel(bug), depth=12)
 
 
 class Beats(Component):
