@@ -83,3 +83,15 @@ def test_blocks_begin_and_end_small():
     assert blocks(job, SMALL, first=True, last=False) == [(0, 24), (24, 76)]
     assert [rows for _, rows in blocks(job, SMALL, first=False, last=True)] == [56, 24, 20]
     assert blocks(job, SMALL, first=False, last=False, rows=64) == [(0, 64), (64, 36)]
+
+
+def test_blocks_are_alike_if_results_are_stored_all_the_time():
+    """Of 16 products each: 8 x 8 makes four results in a cycle, of which the port stores two."""
+    job = random_job(np.random.default_rng(1), SMALL, 80, 16, 16)
+    # The weights of fewer rows take the port longer than these rows take the array.
+    for ends in (
+        {"first": False, "last": False},
+        {"first": True, "last": False},
+        {"first": False, "last": True},
+    ):
+        assert [rows for _, rows in blocks(job, SMALL, **ends)] == [16] * 5
