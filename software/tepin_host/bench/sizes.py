@@ -21,7 +21,7 @@ _BASE = "tiny,scratchpad_bytes=65536"
 _LATENCY = 100
 _TOKENS = 4
 SWEEPS = {
-    "weight_fifo_bytes": (1024, 2048, 4096, 8192),
+    "weight_fifo_bytes": (2048, 4096, 8192),
     "outstanding": (4, 8, 16),
     "lanes": (1, 2, 4),
 }
