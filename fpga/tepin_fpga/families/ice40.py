@@ -11,10 +11,15 @@ from fractions import Fraction
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib.cdc import FFSynchronizer
 
-from tepin_fpga.families.family import Family, check_counts, run_yosys
+from tepin_fpga.families.family import Family, check_counts, read_report, run_yosys
 from tepin_fpga.tools import ICEPACK, NEXTPNR_ICE40, YOSYS, run_tool
 
-__all__ = ["ICE40", "Ice40Pll", "solve_ice40_pll"]
+__all__ = ["DEVICE_NAME", "ICE40", "SYNTHESIS", "Ice40Pll", "solve_ice40_pll"]
+
+DEVICE_NAME = "iCE40UP5K"
+
+SYNTHESIS = "synth_ice40 -device u -dsp"
+"""Command of Yosys, without the top module."""
 
 _PFD_HZ = 10_000_000, 133_000_000
 _VCO_HZ = 533_000_000, 1_066_000_000
@@ -86,7 +91,7 @@ def solve_ice40_pll(input_hz, output_hz):
 
 
 class _Ice40(Family):
-    devices = {"iCE40UP5K": Device("--up5k", 5280, 8, 30, 4)}
+    devices = {DEVICE_NAME: Device("--up5k", 5280, 8, 30, 4)}
     tools = (YOSYS, NEXTPNR_ICE40, ICEPACK)
     logs = ("yosys.log", "nextpnr.log", "icepack.log")
     constraints = "design.pcf"
@@ -164,7 +169,7 @@ class _Ice40(Family):
 
     def synthesise(self, directory, files, *, top, board, say=None):
         commands = [f"read_verilog {name}" for name in files]
-        commands += [f"synth_ice40 -device u -dsp -top {top} -json design.json"]
+        commands += [f"{SYNTHESIS} -top {top} -json design.json"]
         cells = run_yosys(
             directory,
             commands,
@@ -190,21 +195,20 @@ class _Ice40(Family):
         if say:
             say("place and route")
         run_tool(NEXTPNR_ICE40, arguments, directory=directory, log=self.logs[1], say=say)
-        return with_flip_flops(directory, "ICESTORM_FF", "SB_DFF", self.devices[board.device].cells)
+        report = read_report(directory)
+        # They share cells with LUTs, so nextpnr does not count them.
+        cells = json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
+        flip_flops = sum(count for kind, count in cells.items() if kind.startswith("SB_DFF"))
+        report["utilization"]["ICESTORM_FF"] = {
+            "used": flip_flops,
+            "available": self.devices[board.device].cells,
+        }
+        return report
 
     def pack(self, directory, bitstream, *, board, say=None):
         if say:
             say("bitstream")
         run_tool(ICEPACK, ["design.asc", bitstream], directory=directory, log=self.logs[2])
-
-
-def with_flip_flops(directory, kind, prefix, available):
-    """nextpnr's report, with the flip-flops that Yosys counted: in this family they share cells with LUTs."""
-    report = json.loads((directory / "report.json").read_text())
-    cells = json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
-    used = sum(count for name, count in cells.items() if name.startswith(prefix))
-    report["utilization"][kind] = {"used": used, "available": available}
-    return report
 
 
 ICE40 = _Ice40()

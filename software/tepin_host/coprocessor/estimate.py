@@ -9,7 +9,7 @@ from tepin.io.protocol import Request
 from tepin_host.coprocessor.driver import SerialCoprocessor
 from tepin_host.coprocessor.matrices import matrices
 
-__all__ = ["LINE_BITS", "traffic_per_token"]
+__all__ = ["LINE_BITS", "Nowhere", "traffic_per_token"]
 
 LINE_BITS = 10
 """Bits on the line for a byte."""
@@ -17,7 +17,7 @@ LINE_BITS = 10
 _LARGEST = 32639
 
 
-class _Nowhere:
+class Nowhere:
     """In the place of a `SerialChip`: takes everything and answers zeros."""
 
     identity = SimpleNamespace(clock_hz=1)
@@ -36,7 +36,7 @@ def traffic_per_token(executable, shape):
     Activations are random, sums are zeros, so the bytes that have to be escaped are not exactly those of a text: up to one in
     a hundred of all bytes. Of several matrices that are multiplied by the same row, only the first has it sent.
     """
-    coprocessor = SerialCoprocessor(_Nowhere(), shape)
+    coprocessor = SerialCoprocessor(Nowhere(), shape)
     coprocessor.load(executable)
     rng = np.random.default_rng(0)
     row = np.zeros((1, 0))

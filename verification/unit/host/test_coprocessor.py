@@ -2,6 +2,8 @@
 """The host's end of a coprocessor: blocks, places, exchanges; products against numpy, over lines good and bad."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from tepin.config import PRESETS
 from tepin.coprocessor.job import LONGEST, Shape
 from tepin_host.compiler import compile_model
-from tepin_host.coprocessor import find_coprocessor
+from tepin_host.coprocessor import SerialCoprocessor, find_coprocessor
+from tepin_host.coprocessor.estimate import Nowhere
 from tepin_host.coprocessor.layout import Layout
 from tepin_host.coprocessor.matrices import matrices
 from tepin_host.errors import UserError
@@ -143,3 +146,19 @@ def test_matrices_of_an_executable(weights):
     layer = [(k, n) for n, k in executable.plan.shapes.values()]
     assert found[:14] == [*layer, *layer]
     assert sum(n for _, n in found[14:]) == 50 and {k for k, _ in found[14:]} == {32}
+
+
+def test_the_table_of_the_page():
+    """Cycles of line and array: frames as the driver makes them, and the core's formula."""
+    page = (Path(__file__).parents[3] / "docs" / "coprocessor.md").read_text()
+    rows = re.findall(r"^\| (\d+) x (\d+) \| ([\d,]+) \| ([\d,]+) \|$", page, re.M)
+    assert len(rows) == 3
+    for k, n, line, array in ([int(figure.replace(",", "")) for figure in row] for row in rows):
+        traffic = SerialCoprocessor(Nowhere(), Shape(4, 1 << 18))
+        w8 = np.zeros((k, n), np.int8)
+        traffic.layout = Layout(traffic.shape, [w8])
+        traffic.products(np.ones((1, k)), w8)
+        moved = traffic.traffic.sent + traffic.traffic.received
+        # The addresses of a job may have to be escaped.
+        assert abs(80 * moved - line) <= 80 * 8
+        assert traffic.traffic.cycles == array
