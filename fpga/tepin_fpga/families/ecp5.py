@@ -60,7 +60,7 @@ class _Ecp5(Family):
         check_fits(cells, DEVICES[board.device])
 
     def synthesise(self, directory, files, *, top, board, say=None):
-        return flow.synthesise(
+        flow.synthesise(
             directory,
             files,
             top=top,

@@ -5,8 +5,9 @@ import json
 from abc import ABC, abstractmethod
 
 from tepin_fpga.report import BuildFailed
+from tepin_fpga.tools import YOSYS, run_tool
 
-__all__ = ["Family", "check_counts", "read_report", "run_yosys"]
+__all__ = ["Family", "check_counts", "read_report"]
 
 
 class Family(ABC):
@@ -23,6 +24,8 @@ class Family(ABC):
         Name of the constraint file.
     bitstream : str
         Ending of the file.
+    synthesis : str
+        Command of Yosys, without the top module and what it writes.
     dsp_cells, block_ram_cells : tuple of str
         Types of cells that are multipliers and memories.
     resources : dict from str to tuple of str
@@ -34,6 +37,7 @@ class Family(ABC):
     logs = ()
     constraints = ""
     bitstream = ""
+    synthesis = ""
     dsp_cells = ()
     block_ram_cells = ()
     resources = {}
@@ -81,9 +85,19 @@ class Family(ABC):
     def block_rams(self, width, depth):
         """Cells among `block_ram_cells` of a memory of `depth` words; of one with byte enables, if it is wide."""
 
-    @abstractmethod
     def synthesise(self, directory, files, *, top, board, say=None):
+        """Make `design.json` of Verilog files. Raises `BuildFailed` if it does not fit."""
+        self.check_fits(board, self.cells(directory, files, top=top, say=say))
+
+    def cells(self, directory, files, *, top, say=None):
         """Make `design.json` of Verilog files; returns the number of cells by type."""
+        commands = [f"read_verilog {name}" for name in files]
+        commands += [f"{self.synthesis} -top {top} -json design.json", "tee -q -o cells.json stat -json"]
+        (directory / "synthesis.ys").write_text("\n".join(commands) + "\n")
+        if say:
+            say("synthesis")
+        run_tool(YOSYS, ["synthesis.ys"], directory=directory, log=self.logs[0], say=say)
+        return json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
 
     @abstractmethod
     def route(self, directory, *, board, seed, written=None, say=None):
@@ -96,19 +110,6 @@ class Family(ABC):
     def pictured(self):
         """Whether `route` can write a placement that `tepin_fpga.floorplan` can draw."""
         return False
-
-
-def run_yosys(directory, commands, *, run, say=None):
-    """Run a script of Yosys that ends with a netlist; returns its number of cells by type.
-
-    `run(arguments)` runs the tool.
-    """
-    script = [*commands, "tee -q -o cells.json stat -json"]
-    (directory / "synthesis.ys").write_text("\n".join(script) + "\n")
-    if say:
-        say("synthesis")
-    run(["synthesis.ys"])
-    return json.loads((directory / "cells.json").read_text())["design"]["num_cells_by_type"]
 
 
 def read_report(directory):

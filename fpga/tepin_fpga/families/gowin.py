@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance
 
-from tepin_fpga.families.family import Family, check_counts, read_report, run_yosys
+from tepin_fpga.families.family import Family, check_counts, read_report
 from tepin_fpga.tools import GOWIN_PACK, NEXTPNR_GOWIN, YOSYS, run_tool
 
 __all__ = ["GOWIN"]
@@ -45,6 +45,7 @@ class _Gowin(Family):
     logs = ("yosys.log", "nextpnr.log", "gowin_pack.log")
     constraints = "design.cst"
     bitstream = "fs"
+    synthesis = "synth_gowin -family gw2a -noiopads"
     dsp_cells = ("MULT18X18",)
     block_ram_cells = ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B")
     resources = {
@@ -92,18 +93,6 @@ class _Gowin(Family):
                 ("block RAMs", sum(cells.get(kind, 0) for kind in self.block_ram_cells), device.block_rams),
             ]
         )
-
-    def synthesise(self, directory, files, *, top, board, say=None):
-        commands = [f"read_verilog {name}" for name in files]
-        commands += [f"synth_gowin -family gw2a -noiopads -top {top} -json design.json"]
-        cells = run_yosys(
-            directory,
-            commands,
-            run=lambda arguments: run_tool(YOSYS, arguments, directory=directory, log=self.logs[0], say=say),
-            say=say,
-        )
-        self.check_fits(board, cells)
-        return cells
 
     def route(self, directory, *, board, seed, written=None, say=None):
         device = self.devices[board.device]

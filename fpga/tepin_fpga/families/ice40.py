@@ -11,25 +11,15 @@ from fractions import Fraction
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib.cdc import FFSynchronizer
 
-from tepin_fpga.families.family import Family, check_counts, read_report, run_yosys
+from tepin_fpga.families.family import Family, check_counts, read_report
 from tepin_fpga.tools import ICEPACK, NEXTPNR_ICE40, YOSYS, run_tool
 
-__all__ = ["DEVICE_NAME", "ICE40", "SYNTHESIS", "Ice40Pll", "solve_ice40_pll"]
-
-DEVICE_NAME = "iCE40UP5K"
-
-SYNTHESIS = "synth_ice40 -device u -dsp"
-"""Command of Yosys, without the top module."""
+__all__ = ["ICE40", "Ice40Pll", "solve_ice40_pll"]
 
 _PFD_HZ = 10_000_000, 133_000_000
 _VCO_HZ = 533_000_000, 1_066_000_000
-_FILTERS_HZ = (
-    17e6,
-    26e6,
-    44e6,
-    66e6,
-    101e6,
-)  # of the phase detector: up to the first of these, the filter is 1, and so on
+_FILTERS_HZ = 17e6, 26e6, 44e6, 66e6, 101e6
+"""Of the phase detector: below the first of these, FILTER_RANGE is 1, below the second 2, and so on."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +81,12 @@ def solve_ice40_pll(input_hz, output_hz):
 
 
 class _Ice40(Family):
-    devices = {DEVICE_NAME: Device("--up5k", 5280, 8, 30, 4)}
+    devices = {"iCE40UP5K": Device("--up5k", 5280, 8, 30, 4)}
     tools = (YOSYS, NEXTPNR_ICE40, ICEPACK)
     logs = ("yosys.log", "nextpnr.log", "icepack.log")
     constraints = "design.pcf"
     bitstream = "bin"
+    synthesis = "synth_ice40 -device u -dsp"
     dsp_cells = ("SB_MAC16",)
     block_ram_cells = ("SB_RAM40_4K", "SB_SPRAM256KA")
     resources = {
@@ -166,18 +157,6 @@ class _Ice40(Family):
                 ("SPRAMs", cells.get("SB_SPRAM256KA", 0), device.sprams),
             ]
         )
-
-    def synthesise(self, directory, files, *, top, board, say=None):
-        commands = [f"read_verilog {name}" for name in files]
-        commands += [f"{SYNTHESIS} -top {top} -json design.json"]
-        cells = run_yosys(
-            directory,
-            commands,
-            run=lambda arguments: run_tool(YOSYS, arguments, directory=directory, log=self.logs[0], say=say),
-            say=say,
-        )
-        self.check_fits(board, cells)
-        return cells
 
     def route(self, directory, *, board, seed, written=None, say=None):
         (directory / self.constraints).write_text(
