@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles per token are measured once for each chip and program, and turned into tokens per second."""
 
+import pytest
+
 from tepin.config import PRESETS
+from tepin.coprocessor.job import Shape
 from tepin_fpga import speed
+from tepin_fpga.board import find_board
 from tepin_fpga.speed import Speed, measure_speed
 from tepin_host.compiler import compile_model
+from tepin_host.coprocessor.estimate import traffic_per_token
 from tepin_testbench.random_model import random_model
 
 
@@ -31,3 +36,17 @@ def test_measurement(monkeypatch):
 def test_model_that_is_too_large():
     (result,) = measure_speed(PRESETS["tiny"], 16, models=[("15M shape", "int8")])
     assert result.cycles_per_token is None and "the scratchpad is too small for this model" in result.problem
+
+
+def test_a_coprocessor(monkeypatch):
+    """Cycles of its jobs, and those that the line takes for its bytes."""
+    model, board, shape = random_model(1), find_board("icebreaker"), Shape(4, 1 << 14)
+    monkeypatch.setattr(speed, "_model", lambda name: model)
+    clock_hz = 24_000_000
+    found = speed.speed_on_board(shape, board, clock_hz)
+    assert [entry.model for entry in found] == list(speed.COPROCESSOR_MODELS)
+    traffic = traffic_per_token(compile_model(model, PRESETS["tiny"]), shape)
+    line = (traffic.sent + traffic.received) * 10 * clock_hz / board.baud
+    # The classifier of another chip's program may be in other pieces.
+    assert found[0].cycles_per_token == pytest.approx(traffic.cycles + line, rel=0.02)
+    assert found[0].tokens_per_second(clock_hz) == pytest.approx(clock_hz / found[0].cycles_per_token)

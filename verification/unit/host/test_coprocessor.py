@@ -10,12 +10,13 @@ import pytest
 
 from tepin.config import PRESETS
 from tepin.coprocessor.job import LONGEST, Shape
-from tepin_host.compiler import compile_model
+from tepin_host.compiler import Request, compile_model
 from tepin_host.coprocessor import SerialCoprocessor, find_coprocessor
-from tepin_host.coprocessor.estimate import Nowhere
+from tepin_host.coprocessor.estimate import Nowhere, traffic_per_token
 from tepin_host.coprocessor.layout import Layout
 from tepin_host.coprocessor.matrices import matrices
 from tepin_host.errors import UserError
+from tepin_host.runtime import Report, run_reference
 from tepin_host.serial import SerialChip, SerialPort
 from tepin_testbench.random_model import random_model
 from verification.unit.host.fake_coprocessor import FakeCoprocessor
@@ -162,3 +163,18 @@ def test_the_table_of_the_page():
         # The addresses of a job may have to be escaped.
         assert abs(80 * moved - line) <= 80 * 8
         assert traffic.traffic.cycles == array
+
+
+@pytest.mark.parametrize("kibibytes", [8, 64])
+def test_the_estimate_is_what_a_token_takes(kibibytes):
+    """In jobs, exchanges and cycles exactly; on the line up to bytes that have to be escaped."""
+    executable, shape = compile_model(random_model(1), PRESETS["tiny"]), Shape(4, kibibytes << 10)
+    with connected(FakeCoprocessor(shape)) as chip:
+        coprocessor = find_coprocessor(chip)
+        coprocessor.load(executable)
+        list(run_reference(executable, Request([1], 1, stop=()), Report(), products=coprocessor.products))
+    found, expected = coprocessor.traffic, traffic_per_token(executable, shape)
+    for name in ("exchanges", "jobs", "products", "cycles"):
+        assert getattr(found, name) == getattr(expected, name), name
+    for name in ("sent", "received"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=0.03)
