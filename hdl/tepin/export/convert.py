@@ -35,6 +35,10 @@ class Design:
         How often each module has instances of each other one.
     ports : dict from str to (width, direction)
         Ports of the top module, in order.
+    registers : dict from str to int
+        Bits of the registers of each module itself, memories apart.
+    multipliers : dict from str to int
+        How many products of two variables each module itself computes.
     """
 
     top: str
@@ -42,13 +46,15 @@ class Design:
     memories: dict = field(default_factory=dict)
     instances: dict = field(default_factory=dict)
     ports: dict = field(default_factory=dict)
+    registers: dict = field(default_factory=dict)
+    multipliers: dict = field(default_factory=dict)
 
     def text(self):
         """All modules in one text, the top module first."""
         return "\n".join((_SPDX, *(text.removeprefix(_SPDX) for text in self.modules.values())))
 
-    def counts(self):
-        """How often each module is there in the whole design."""
+    def counts(self, top=None):
+        """How often each module is there in the whole design, or in one of its modules."""
         result = dict.fromkeys(self.modules, 0)
 
         def visit(name, times):
@@ -56,7 +62,7 @@ class Design:
             for child, count in self.instances.get(name, {}).items():
                 visit(child, times * count)
 
-        visit(self.top, 1)
+        visit(top or self.top, 1)
         return result
 
 
@@ -103,6 +109,10 @@ def _clock_gate():
     )
 
 
+def _is_constant(signal):
+    return all(isinstance(chunk, rtlil.Const) for chunk in signal)
+
+
 def _written(modules, top, port_order, comment):
     design = Design(top)
     interfaces, texts, found = {}, {}, {}
@@ -116,6 +126,13 @@ def _written(modules, top, port_order, comment):
         design.instances[each] = {}
         for cell in module.instances():
             design.instances[each][cell.kind] = design.instances[each].get(cell.kind, 0) + 1
+        design.registers[each] = sum(
+            rtlil.width_of(cell.ports["Q"]) for cell in module.cells if cell.kind == "$dff"
+        )
+        design.multipliers[each] = sum(
+            cell.kind == "$mul" and not any(_is_constant(cell.ports[port]) for port in "AB")
+            for cell in module.cells
+        )
         order = port_order if each == top else ()
         head = f"{_SPDX}// {comment}\n\n" if comment else f"{_SPDX}\n"
         text, interfaces[each] = writer.module_text(module, interfaces, port_order=order)

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page about a design, made from its manifest: configuration, ports, memories."""
+"""A page about a design: what its manifest says, for people, and what has been measured of the chips of presets."""
+
+import json
+from importlib.resources import files
+
+from tepin.config import PRESETS, ChipConfig
 
 __all__ = ["datasheet"]
 
@@ -26,6 +31,13 @@ def datasheet(manifest):
         "",
         *_table(("parameter", "value"), manifest["config"].items()),
         "",
+        "## Size",
+        "",
+        "Multipliers are products of two variables, of any width; bytes are those of all memories that can be written.",
+        "",
+        *_logic(manifest["logic"]),
+        "",
+        *_measured(manifest),
         "## Ports",
         "",
     ]
@@ -55,6 +67,80 @@ def datasheet(manifest):
 def _gates(manifest):
     if gates := manifest.get("clock gates"):
         yield f"* {gates['count']} clocks are stopped while nothing would change: instances of `{gates['module']}`."
+
+
+def _logic(blocks):
+    names = ("flip_flops", "multipliers", "memory_bytes")
+    rows = [
+        (f"`{block['block']}`" if block["block"] else "top", *(block[name] for name in names))
+        for block in blocks
+    ]
+    rows.append(("all", *(sum(block[name] for block in blocks) for name in names)))
+    numbers = ((row[0], *(f"{value:,}" for value in row[1:])) for row in rows)
+    return _table(("module", "flip-flops", "multipliers", "bytes of memory"), numbers)
+
+
+def _measured(manifest):
+    """Area, clock, speed and energy, as far as they are known of this chip; the figures are package data."""
+    if manifest["top"] != "chip":
+        return
+    config = ChipConfig(**manifest["config"])
+    preset = next((name for name, other in PRESETS.items() if other == config), None)
+    recorded = json.loads((files("tepin_host.data") / "figures.json").read_text(encoding="utf-8"))
+    figures = recorded.get(preset, {})
+    yield from ("## Measured", "")
+    if not figures:
+        yield from ("Nothing: this configuration is no preset.", "")
+        return
+    for figure in ("speed", "fpga", "cells", "energy"):
+        if figure in figures:
+            yield from _FIGURES[figure](figures[figure])
+        else:
+            yield f"{_MISSING[figure]}: not measured for this preset."
+        yield ""
+
+
+def _speed(speed):
+    yield f"**Speed**: {speed['what']}, a text at a time, memory of {speed['latency']} cycles of latency:"
+    yield ""
+    rows = ((name, f"{cycles:,.0f}") for name, cycles in speed["cycles"].items())
+    yield from _table(("weights", "cycles per token"), rows)
+
+
+def _fpga(fpga):
+    yield f"**FPGA**, {fpga['what']}:"
+    yield ""
+    rows = ((name, f"{value:,}") for name, value in fpga["resources"].items())
+    yield from _table(("resource", "used"), [*rows, ("clock, MHz", f"{fpga['mhz']:.1f}")])
+
+
+def _cells(cells):
+    yield f"**Standard cells**, {cells['library']}; memories and wires apart:"
+    yield ""
+    rows = [(name, f"{block['cells']:,}", f"{block['mm2']:.3f}") for name, block in cells["blocks"].items()]
+    total = (sum(block[key] for block in cells["blocks"].values()) for key in ("cells", "mm2"))
+    count, area = total
+    yield from _table(("block", "cells", "mm2"), [*rows, ("all", f"{count:,}", f"{area:.2f}")])
+    yield ""
+    yield f"Slowest path: {cells['path_ns']:.1f} ns, of them {cells['net_ns']:.1f} ns in one net that is not buffered."
+
+
+def _energy(energy):
+    yield f"**Energy** of a token of {energy['what']}, nJ by block:"
+    yield ""
+    cases = energy["cases"]
+    rows = [
+        (block, *(f"{case['blocks'][block] / 1e3:,.0f}" for case in cases.values()))
+        for block in next(iter(cases.values()))["blocks"]
+    ]
+    for title, key, unit in (("all", "total", 1e3), ("all, `--clock-gates`", "gates", 1e3)):
+        rows.append((title, *(f"{case[key] / unit:,.0f}" for case in cases.values())))
+    rows.append(("pJ per MAC", *(f"{case['total'] / case['macs']:,.1f}" for case in cases.values())))
+    yield from _table(("block", *cases), rows)
+
+
+_FIGURES = {"speed": _speed, "fpga": _fpga, "cells": _cells, "energy": _energy}
+_MISSING = {"speed": "Speed", "fpga": "FPGA", "cells": "Standard cells", "energy": "Energy"}
 
 
 def _handshake(group):

@@ -16,7 +16,7 @@ from tepin.memory.ports import ReadPort, WritePort
 from tepin.tops import TOPS
 from tepin.units.axi_stream import AXI4StreamSignature
 
-__all__ = ["describe", "memories", "port_groups"]
+__all__ = ["describe", "logic", "memories", "port_groups"]
 
 _CONVENTIONS = {
     "clock": "clk, rising edge; every other port is synchronous to it",
@@ -92,6 +92,7 @@ def describe(config, top, component, design):
         "latency": entry.latency,
         "ports": port_groups(component, entry),
         "memories": memories(design),
+        "logic": logic(design),
     }
 
 
@@ -130,6 +131,41 @@ def memories(design):
             }
         )
     return sorted(result, key=lambda entry: (-entry["bytes"], entry["module"]))
+
+
+def logic(design):
+    """What a design is made of, for each instance in the top module, "" being what is in that itself.
+
+    Returns
+    -------
+    list of dict
+        `block`, `flip_flops` (bits of registers, those of memories that are read without a clock apart), `multipliers`, and
+        `memory_bytes`, rounded up.
+    """
+
+    def entry(block, counts):
+        bits = sum(
+            memory.width * memory.depth * counts[name]
+            for name, memory in design.memories.items()
+            if memory.parts
+        )
+        return {
+            "block": block,
+            "flip_flops": sum(size * counts[name] for name, size in design.registers.items()),
+            "multipliers": sum(number * counts[name] for name, number in design.multipliers.items()),
+            "memory_bytes": -(-bits // 8),
+        }
+
+    own = dict.fromkeys(design.modules, 0)
+    own[design.top] = 1
+    parts = []
+    for name, count in design.instances[design.top].items():
+        if name in design.memories:
+            own[name] += count
+        elif name in design.registers:
+            inside = design.counts(name)
+            parts.append(entry(name, {each: count * number for each, number in inside.items()}))
+    return [*parts, entry("", own)]
 
 
 def _handshake(member):

@@ -82,8 +82,8 @@ class Activity:
         for path in variables:
             self._engines[engine_of(path)].append(path)
 
-    def count(self, recorded):
-        """The `Counts` of a recording, as `Recorder.recorded` gives it.
+    def count(self, *recordings):
+        """The `Counts` of recordings, as `Recorder.recorded` gives them.
 
         Raises `ValueError` if the gates compute something else than was recorded.
         """
@@ -95,8 +95,9 @@ class Activity:
             dict.fromkeys(self._variables, 0),
             dict.fromkeys(self._engines, 0),
         )
-        for start in range(0, len(recorded) - 1, _CHUNK):
-            self._add(total, recorded[start : start + _CHUNK + 1])
+        for recorded in recordings:
+            for start in range(0, len(recorded) - 1, _CHUNK):
+                self._add(total, recorded[start : start + _CHUNK + 1])
         return total
 
     def _add(self, total, recorded):

@@ -37,30 +37,23 @@ def _bits(path, nets):
 
 
 class Recorder(ChipSimulator):
-    """A simulated chip of a mapped design.
+    """A simulated chip.
 
     Parameters
     ----------
     config : ChipConfig
     memory : uint8 array
-    mapped : Mapped
-    flat : Flat
-        Of that.
+    text : str
+        Its Verilog.
+    places : list of (path in the Verilog, bit or None)
+        What is recorded.
     latency : int
         As of `ChipSimulator`.
     progress : callable(str), optional
-
-    Attributes
-    ----------
-    nets : int array
-        Nets whose values are recorded, in order.
     """
 
-    def __init__(self, config, memory, mapped, flat, *, latency=100, progress=None):
-        found = sources(flat)
-        self.nets = np.fromiter(found, np.int64)
-        self._width = len(self.nets)
-        self._words = -(-self._width // 32)
+    def __init__(self, config, memory, text, places, *, latency=100, progress=None):
+        self._words = -(-len(places) // 32)
         harness = Harness(
             top="harness",
             wrapper=_SIMULATION / "harness.sv",
@@ -70,9 +63,8 @@ class Recorder(ChipSimulator):
             defines={"PORT_BYTES": config.port_bytes, "ACTIVITY_WORDS": self._words},
             headers=tuple(_SIMULATION / name for name in ("harness.cpp", "links.h")),
             optimise="-O0",
-            files={"activity_signals.svh": _statements(list(found.values()))},
+            files={"activity_signals.svh": _statements(places)},
         )
-        text = "\n".join(mapped.verilog.values())
         super().__init__(
             config, memory, latency=latency, library=compile_library(text, harness, progress=progress)
         )
@@ -87,7 +79,7 @@ class Recorder(ChipSimulator):
         self._library.tepin_activity_record(self._handle, on)
 
     def recorded(self):
-        """What has been kept since the last call: uint32 [cycles, words]. Bit b of word w is net `nets[32 * w + b]`."""
+        """What has been kept since the last call: uint32 [cycles, words]. Bit b of word w is `places[32 * w + b]`."""
         words = ctypes.POINTER(ctypes.c_uint32)()
         count = self._library.tepin_activity(self._handle, ctypes.byref(words))
         kept = np.ctypeslib.as_array(words, (count,)).copy() if count else np.zeros(0, np.uint32)

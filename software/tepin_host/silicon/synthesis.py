@@ -72,6 +72,20 @@ class Mapped:
             if name not in library.cells and name not in self.memories and name != CLOCK_GATE
         }
 
+    def clock_gates(self):
+        """Paths of the gates of clocks, with slashes."""
+        found = []
+
+        def visit(name, path):
+            for instance, cell in self.modules[name]["cells"].items():
+                if cell["type"] == CLOCK_GATE:
+                    found.append("/".join([*path, instance]))
+                elif cell["type"] in self.modules:
+                    visit(cell["type"], [*path, instance])
+
+        visit(self.top, [])
+        return found
+
 
 def synthesise(config, top, library, progress=None, *, clock_gates=False):
     """The `Mapped` design of a top; from the cache, if it has been made before. Minutes, for a chip.

@@ -30,12 +30,15 @@ class CriticalPath:
         Kinds of the cells on it, the first flip-flop first.
     start, end : str
         Names of the flip-flops.
+    slowest : float
+        Nanoseconds of the slowest cell on it, with the net that it drives.
     """
 
     nanoseconds: float
     cells: list
     start: str
     end: str
+    slowest: float
 
 
 def opensta(script):
@@ -61,17 +64,19 @@ def critical_path(mapped, library, constraints=""):
 
     `constraints` is the text of an SDC file for the ports. Raises `ToolError` as `opensta` does.
     """
+    clocks = ["[get_ports clk]", *(f"[get_pins {path}/gated]" for path in mapped.clock_gates())]
     with tempfile.NamedTemporaryFile("w", suffix=".v") as netlist:
         with mapped.netlist.open() as lines:
             netlist.writelines(without_concatenations(lines))
         netlist.flush()
         said = opensta(
             f"read_liberty {library.path}\nread_verilog {netlist.name}\nlink_design {mapped.top}\n"
-            f"create_clock -name clk -period {PERIOD} [get_ports clk]\n{constraints}\n"
+            f"create_clock -name clk -period {PERIOD} [concat {' '.join(clocks)}]\n{constraints}\n"
             "report_checks -path_delay max -digits 3\n"
         )
     steps, slack = _STEP.findall(said), _SLACK.search(said)
     if not steps or not slack:
         raise ToolError("OpenSTA finds no path from one flip-flop to another")
     cells = [cell for *_, cell in steps]
-    return CriticalPath(PERIOD - float(slack[1]), cells[:-1], steps[0][2], steps[-1][2])
+    slowest = max(float(delay) for delay, *_ in steps)
+    return CriticalPath(PERIOD - float(slack[1]), cells[:-1], steps[0][2], steps[-1][2], slowest)

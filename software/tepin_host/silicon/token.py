@@ -11,10 +11,10 @@ from tepin_host.runtime import Report, run_reference, run_rtl
 from tepin_host.silicon.activity import Activity
 from tepin_host.silicon.energy import Costs
 from tepin_host.silicon.netlist import flatten
-from tepin_host.silicon.recorder import Recorder
+from tepin_host.silicon.recorder import Recorder, sources
 from tepin_host.silicon.synthesis import PERIOD, synthesise
 
-__all__ = ["BLOCKS", "MappedChip", "TokenEnergy"]
+__all__ = ["BLOCKS", "MappedChip", "TokenEnergy", "token_of"]
 
 BLOCKS = {
     "array": "multipliers and accumulators of the systolic array",
@@ -25,6 +25,9 @@ BLOCKS = {
     "controller": "sequencer, queues, semaphores, registers for the host",
 }
 """What energy is divided among, by the name of the instance."""
+
+_STRETCH = 256
+"""Cycles that are counted in one piece."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,14 @@ class MappedChip:
         return result
 
     def record(self, model, *, prompt=(1, 5, 9), cycles=None, latency=100, **options):
-        """Let the chip decode, and count what happens from the first token to the second, or in the first of these cycles.
+        """Let the chip decode, and count what happens from the first token to the second, or in some cycles of that.
 
         Parameters
         ----------
         model : Model
         prompt : sequence of int
         cycles : int, optional
-            Fewer than the token takes.
+            Fewer than the token takes: stretches of some hundreds, evenly spread over it.
         latency : int
             Of the memory.
         **options
@@ -132,26 +135,20 @@ class MappedChip:
         """
         executable = compile_model(model, self.config, **options)
         request = Request(list(prompt), 2, stop=())
+        found = sources(self.flat)
         simulator = Recorder(
             self.config,
             executable.memory(request),
-            self.mapped,
-            self.flat,
+            "\n".join(self.mapped.verilog.values()),
+            list(found.values()),
             latency=latency,
             progress=self._progress,
         )
-        report, expected, tokens = Report(), Report(), []
-        for token in run_rtl(executable, request, report, simulator):
-            tokens.append(token)
-            if len(tokens) == 2:
-                recorded = simulator.recorded()
-            simulator.record(len(tokens) == 1)
-        if tokens != list(run_reference(executable, request, expected)):
-            raise ValueError("the chip and the functional simulator write different tokens")
+        recorded = token_of(simulator, executable, request)
         if self._activity is None:
-            self._activity = Activity(self.flat, self.library, simulator.nets)
+            self._activity = Activity(self.flat, self.library, np.fromiter(found, np.int64))
         multiplications = executable.plan.multiplications(len(prompt))
-        return self._activity.count(recorded[:cycles]), len(recorded), multiplications
+        return self._activity.count(*_stretches(recorded, cycles)), len(recorded), multiplications
 
     def energy(self, counts, token_cycles, multiplications):
         """The `TokenEnergy` of what `record` returns; of fewer cycles than the token takes, in proportion."""
@@ -162,3 +159,26 @@ class MappedChip:
             for name, value in self._by_block(getattr(energy, kind)).items():
                 parts[name][kind] = scale * value
         return TokenEnergy(token_cycles, multiplications, parts)
+
+
+def token_of(simulator, executable, request):
+    """What a `Recorder` records from the first to the second token. Raises `ValueError` if the tokens are wrong."""
+    tokens, recorded = [], None
+    for token in run_rtl(executable, request, Report(), simulator):
+        tokens.append(token)
+        if len(tokens) == 2:
+            recorded = simulator.recorded()
+        simulator.record(len(tokens) == 1)
+    if tokens != list(run_reference(executable, request, Report())):
+        raise ValueError("the chip and the functional simulator write different tokens")
+    return recorded
+
+
+def _stretches(recorded, cycles):
+    """Parts of a recording that have so many cycles, and one more each, evenly spread; the whole of it without a number."""
+    if cycles is None or cycles >= len(recorded):
+        return [recorded]
+    count = -(-cycles // _STRETCH)
+    size = cycles // count
+    starts = np.linspace(0, len(recorded) - size - 1, count).astype(int)
+    return [recorded[start : start + size + 1] for start in starts]

@@ -24,8 +24,18 @@ def test_array(sim):
     run_array(8, exported=True, sim=sim, family="")
 
 
+ENGINES = {run_matmul: "random_jobs", run_vector: "test_random_commands", run_dma: "random_descriptors"}
+"""Engines, and which of their tests are run in Icarus, too, being the ones that mix everything."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sim", ["icarus", "verilator"])
-@pytest.mark.parametrize("run", [run_matmul, run_vector, run_dma])
-def test_engine(run, sim):
-    run(exported=True, sim=sim, family="")
+@pytest.mark.parametrize("run", ENGINES)
+def test_engine(run):
+    run(exported=True, sim="verilator", family="")
+
+
+@ICARUS
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ENGINES)
+def test_engine_in_icarus(run):
+    run(exported=True, sim="icarus", family="", test_filter=ENGINES[run])

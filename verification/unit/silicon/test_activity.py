@@ -9,6 +9,7 @@ from tepin_host.silicon.activity import Activity, steps
 from tepin_host.silicon.energy import Costs
 from tepin_host.silicon.netlist import flatten
 from tepin_host.silicon.recorder import sources
+from tepin_host.silicon.token import _stretches
 
 
 def recording(rng, cycles):
@@ -143,3 +144,12 @@ def test_behind_a_closed_gate_nothing_changes(library, gated):
     assert activity.count(words([[1, 1, 0]] * 9, order)).changes == {"inner.state": 0}
     with pytest.raises(ValueError, match="gates and Verilog differ"):
         activity.count(words([[1, 1, 0], [1, 0, 1]], order))
+
+
+def test_stretches_are_spread_over_the_token():
+    recorded = np.arange(10_001)
+    parts = _stretches(recorded, 1000)
+    assert sum(len(part) - 1 for part in parts) == 1000 and len(parts) == 4
+    assert parts[0][0] == 0 and parts[-1][-1] == 10_000
+    assert all(np.diff(part).tolist() == [1] * 250 for part in parts)
+    assert _stretches(recorded, None)[0] is recorded and len(_stretches(recorded, 20_000)) == 1
