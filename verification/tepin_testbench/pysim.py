@@ -3,11 +3,12 @@
 
 from pathlib import Path
 
+from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 
 from tepin_testbench import options
 
-__all__ = ["simulate"]
+__all__ = ["recorded_memories", "simulate"]
 
 _PERIOD = 1e-8
 
@@ -56,6 +57,26 @@ def simulate(dut, *testbenches, background=(), cycles=10_000, clocked=True):
             _run(simulator, running, cycles)
     else:
         _run(simulator, running, cycles)
+
+
+def recorded_memories(monkeypatch, module):
+    """A list of every `Memory` that `module` makes from now on, in that order: a test may read and change what they hold.
+
+    Parameters
+    ----------
+    monkeypatch : pytest's fixture
+    module : module
+        Which has `Memory` of `amaranth.lib.memory` among its names.
+    """
+    memories = []
+
+    class Recorded(Memory):
+        def __init__(self, **parameters):
+            super().__init__(**parameters)
+            memories.append(self)
+
+    monkeypatch.setattr(module, "Memory", Recorded)
+    return memories
 
 
 def _run(simulator, running, cycles):

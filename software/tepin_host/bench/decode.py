@@ -19,7 +19,7 @@ from tepin_host.runtime import Report, run_reference, run_rtl
 from tepin_host.simulation import ChipSimulator, build_simulator
 from tepin_host.simulation.sdram import SdramMemory
 
-__all__ = ["decode"]
+__all__ = ["checked_run", "decode"]
 
 _LATENCY = 100
 _SIM_TOKENS, _BOARD_TOKENS, _TOKENS = 64, 16, 3
@@ -64,13 +64,7 @@ def _case(say, model, preset, weights, context, tokens, sdram=None, library=None
         sdram=sdram,
     )
     start, refreshes = simulator.cycle, simulator.refreshes if sdram else 0
-    report, expected = Report(), Report()
-    for _ in run_rtl(executable, request, report, simulator):
-        pass
-    for _ in run_reference(executable, request, expected):
-        pass
-    if report.logits_sha256 != expected.logits_sha256:
-        raise CheckFailed(f"{case}: the RTL's logits differ from the functional simulator's")
+    report = checked_run(executable, request, simulator, case)
     limit = report.bytes_per_token / config.port_bytes
     foreseen = estimate(
         model.config,
@@ -94,6 +88,18 @@ def _case(say, model, preset, weights, context, tokens, sdram=None, library=None
         yield from _spent(case, simulator, sdram, simulator.refreshes - refreshes)
         debt = sdram.refreshes_due(simulator.cycle - start) - (simulator.refreshes - refreshes)
         yield Row("decode", case, "refreshes postponed at the end", max(0, debt), "", sdram.postponed)
+
+
+def checked_run(executable, request, simulator, case):
+    """The `Report` of a text on the RTL, whose logits are compared with those of the functional simulator."""
+    report, expected = Report(), Report()
+    for _ in run_rtl(executable, request, report, simulator):
+        pass
+    for _ in run_reference(executable, request, expected):
+        pass
+    if report.logits_sha256 != expected.logits_sha256:
+        raise CheckFailed(f"{case}: the RTL's logits differ from the functional simulator's")
+    return report
 
 
 def _spent(case, simulator, sdram, refreshes):

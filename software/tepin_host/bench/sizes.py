@@ -8,11 +8,11 @@ the cycles of a token, and from them the least size that is worth having; then t
 from dataclasses import replace
 
 from tepin.config import parse_config
-from tepin_host.bench.row import CheckFailed, Row
+from tepin_host.bench.decode import checked_run
+from tepin_host.bench.row import Row
 from tepin_host.compiler import Request, compile_model
 from tepin_host.estimate import estimate
 from tepin_host.models import demo_model_path, load_model
-from tepin_host.runtime import Report, run_reference, run_rtl
 from tepin_host.simulation import ChipSimulator, build_simulator
 
 __all__ = ["LOSS", "SWEEPS", "derive", "sizes"]
@@ -63,8 +63,7 @@ def sizes(say):
             yield Row("sizes", f"{case}, {name}", "enough, derived", enough, "")
             for value in values:
                 config = replace(base, **{name: value})
-                say(f"{case}, {name}={value}")
-                report = _measure(model, config, request, weights, say)
+                report = _measure(f"{case}, {name}={value}", model, config, request, weights, say)
                 limit = report.bytes_per_token / config.port_bytes
                 for metric, cycles in (
                     ("cycles per token", report.cycles_per_token),
@@ -73,7 +72,8 @@ def sizes(say):
                     yield Row("sizes", f"{case}, {name}={value}", metric, cycles, "cycles", limit)
 
 
-def _measure(model, config, request, weights, say):
+def _measure(case, model, config, request, weights, say):
+    say(case)
     executable = compile_model(model, config, weights=weights)
     simulator = ChipSimulator(
         config,
@@ -81,11 +81,4 @@ def _measure(model, config, request, weights, say):
         latency=_LATENCY,
         library=build_simulator(config, progress=say),
     )
-    report, expected = Report(), Report()
-    for _ in run_rtl(executable, request, report, simulator):
-        pass
-    for _ in run_reference(executable, request, expected):
-        pass
-    if report.logits_sha256 != expected.logits_sha256:
-        raise CheckFailed(f"{weights}, {config}: the RTL's logits differ from the functional simulator's")
-    return report
+    return checked_run(executable, request, simulator, case)

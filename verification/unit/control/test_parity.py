@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parity errors from the memory to the host: a program reads a word of which a bit was flipped, the register counts it."""
 
-from amaranth.lib.memory import Memory
-
 from tepin.control.registers import register
 from tepin.dma.axi import Response
 from tepin.isa import ScalarOp
 from tepin.memory import bank
 from tepin.program import ScalarInstruction
-from tepin_testbench.pysim import simulate
+from tepin_testbench.pysim import recorded_memories, simulate
 from verification.testbenches.control.bench import SCRATCHPAD_BYTES, ControllerBench
 
 PARAMETERS = {"program_words": 64, "queue_words": 16, "tokens": 4, "line_bytes": 8, "config_hash": 1}
@@ -58,14 +56,7 @@ class Host:
 
 
 def test_register_counts(monkeypatch, rng):
-    memories = []
-
-    class Recorded(Memory):
-        def __init__(self, **parameters):
-            super().__init__(**parameters)
-            memories.append(self)
-
-    monkeypatch.setattr(bank, "Memory", Recorded)
+    memories = recorded_memories(monkeypatch, bank)
     dut = ControllerBench(**PARAMETERS, parity=True)
     load = ScalarInstruction(ScalarOp.LOAD, rd=1, immediate=ADDRESS)
 

@@ -3,12 +3,11 @@
 
 import numpy as np
 import pytest
-from amaranth.lib.memory import Memory
 
 from tepin.memory import bank
 from tepin.memory.ports import ReadPort
 from tepin.memory.scratchpad import Scratchpad, Turns
-from tepin_testbench.pysim import simulate
+from tepin_testbench.pysim import recorded_memories, simulate
 
 
 def line_at(address, line_bytes, bank_bytes):
@@ -224,14 +223,7 @@ def test_clear(size, banks, line_bytes, writers, parity, rng):
 
 def test_parity_finds_every_flipped_bit(monkeypatch, rng):
     """A bit in the memory is flipped, of data or parity: each read of its line counts, no other, and an idle port never."""
-    memories = []
-
-    class Recorded(Memory):
-        def __init__(self, **parameters):
-            super().__init__(**parameters)
-            memories.append(self)
-
-    monkeypatch.setattr(bank, "Memory", Recorded)
+    memories = recorded_memories(monkeypatch, bank)
     size, line_bytes = 256, 8
     dut = Scratchpad(size=size, banks=2, line_bytes=line_bytes, readers=2, writers=1, parity=True)
     lines = size // line_bytes
