@@ -39,6 +39,6 @@ BOARDS = [
         system=coprocessor_only(_BAUD),
         baud=_BAUD,
         loader="tangnano20k",
-        usb=Usb(vendor=0x0403, product=0x6010, name="(?i)sipeed|tang"),
+        usb=Usb(vendor=0x0403, product=0x6010, name="(?i)sipeed|tang|debugger"),
     )
 ]
