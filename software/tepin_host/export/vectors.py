@@ -57,13 +57,19 @@ def bench(config, top, design):
             tokens=list(Part),
             cycles=1_000_000,
         )
-        return Bench("tepin_system_tb", files)
+        places = {name: f"{register(name).offset:04x}" for name in ("STATUS", "TOKEN")}
+        return Bench("tepin_system_tb", files | _cocotb("test_chip.py", **places))
     if top in _PLANS:
         name, files = bench_files(design, _PLANS[top](config, design))
         if top == "array":
-            files["tb/test_array.py"] = template("test_array.py")
+            files |= _cocotb("test_array.py")
         return Bench(name, files)
     return _stream_bench(config, top, design)
+
+
+def _cocotb(name, **words):
+    """A testbench for cocotb, and what it imports."""
+    return {f"tb/{file}": template(file, **words) for file in ("tepin_cocotb.py", name)}
 
 
 def _self_test(config):

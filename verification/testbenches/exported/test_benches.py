@@ -126,6 +126,25 @@ def test_chip(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("broken", [False, True])
+def test_chip_with_cocotb(tmp_path, broken):
+    """The same program with a host and a memory that need cocotb and numpy alone."""
+    written(tmp_path, "chip")
+    text = (tmp_path / "tb" / "test_chip.py").read_text()
+    assert "import tepin\n" not in text and "from tepin " not in text
+    if broken:
+        path = tmp_path / "tb" / "tokens.hex"
+        path.write_text(path.read_text().replace("00000003", "00000005"))
+    environment = verilator.environment()
+    environment["MAKEFLAGS"] += " OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, "tb/test_chip.py"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.returncode == 0) == (not broken), result.stdout + result.stderr
+    assert "chip_passes_its_self_test" in result.stdout
+
+
+@pytest.mark.slow
 def test_model(tmp_path):
     """A compiled model in the same system writes the tokens of the functional simulator."""
     written(tmp_path, "chip")

@@ -4,20 +4,14 @@
 Run `python tb/test_array.py`; with SIM=verilator in another simulator than Icarus, with RANDOM_SEED=7 for other numbers.
 """
 
-import json
 import os
-import sys
 from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
-from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
+from tepin_cocotb import MANIFEST, main, start
 
-HERE = Path(__file__).resolve().parents[1]
-MANIFEST = json.loads((HERE / "manifest.json").read_text())
 CONFIG = MANIFEST["config"]
 ROWS, COLUMNS, BITS = (CONFIG[name] for name in ("rows", "columns", "activation_width"))
 TILES = 12
@@ -48,13 +42,7 @@ async def send(dut, name, words, rng, pause):
 
 async def run(dut, rng, pause):
     """Tiles of random weights, some passes through each; every sum is that of numpy."""
-    dut.rst.value = 1
-    dut.i__valid.value = dut.i_weights__valid.value = 0
-    Clock(dut.clk, 10, unit="ns").start()
-    for _ in range(4):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
-    await RisingEdge(dut.clk)
+    await start(dut, dut.i__valid, dut.i_weights__valid)
     weights, passes, expected = [], [], []
     for _ in range(TILES):
         tile = rng.integers(-128, 128, (ROWS, COLUMNS))
@@ -80,22 +68,5 @@ async def sums_are_those_of_numpy(dut, pause):
     await run(dut, np.random.default_rng(int(os.environ.get("RANDOM_SEED", "1"))), pause)
 
 
-def main():
-    simulator = os.environ.get("SIM", "icarus")
-    runner = get_runner(simulator)
-    module = MANIFEST["module"]
-    runner.build(
-        sources=[HERE / line for line in (HERE / f"{module}.f").read_text().split()],
-        hdl_toplevel=module,
-        build_dir=HERE / "sim_build",
-        build_args=["-g2005"] if simulator == "icarus" else ["--x-initial", "unique"],
-        defines={"TEPIN_RANDOM_START": 1} if simulator == "icarus" else {},
-        timescale=("1ns", "1ps"),
-    )
-    results = runner.test(hdl_toplevel=module, test_module=Path(__file__).stem, test_dir=HERE / "tb")
-    tests, failures = get_results(results)
-    sys.exit(failures != 0 or tests == 0)
-
-
 if __name__ == "__main__":
-    main()
+    main(Path(__file__).stem, "icarus")
