@@ -10,10 +10,12 @@ Of the ports that meet in a bank of the scratchpad, the sequencer's and the vect
 among themselves; other conflicts are left out, and writes on the memory port.
 """
 
+import warnings
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 
 from tepin.isa import (
     SEMAPHORE_COUNT,
@@ -59,8 +61,16 @@ _TO_ENGINE = 5  # from the sequencer to the engine
 _READER = 5  # of a command, besides its words
 _SIGNAL = 6  # from a signal to the start of a command that waited for it
 
-_LANE = {function: Lane().latency(function) + 2 for function in FUNCTIONS}
-_LANE[Function.RANDOM] += 20
+
+def _lane_latencies():
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)  # It only says how long it takes.
+    lane = Lane()
+    return {
+        function: lane.latency(function) + 2 + 20 * (function == Function.RANDOM) for function in FUNCTIONS
+    }
+
+
+_LANE = _lane_latencies()
 _VECTOR = ReadPort.LATENCY + 5  # reading and writing
 _TURN = 2  # until a bank of the scratchpad belongs to another port
 _INTEGER_IN, _INTEGER_OUT = 7, 6
@@ -175,12 +185,12 @@ class _Weights:
         # One of the bursts in flight is kept for general loads.
         in_flight = max(1, config.outstanding - 1) * _BURST_BEATS / (latency + _BURST_BEATS + _REUSE)
         self.cycles = _CHUNK / port / min(memory_share, in_flight)
-        self.port, self.latency = port, latency
+        self.latency = latency
         self.places = config.weight_fifo_bytes // _CHUNK
         self.commands = deque()  # (when it may begin, bytes left)
         self.taken = deque()  # when the last chunks were
         self.at = 0.0
-        self.loads = deque()  # (time, bytes) of general loads, which go first
+        self.loads = deque()  # (time, cycles) of general loads, which go first
 
     def come(self):
         """When the next chunk is there."""
@@ -189,7 +199,7 @@ class _Weights:
         if len(self.taken) >= self.places:
             arrival = max(arrival, self.taken[-self.places] + self.latency + _DMA / 2)
         while self.loads and self.loads[0][0] <= arrival:
-            arrival += self.loads.popleft()[1] / self.port
+            arrival += self.loads.popleft()[1]
         self.at = arrival
         if left > _CHUNK:
             self.commands[0] = (begin, left - _CHUNK)
@@ -216,6 +226,7 @@ class _Machine(FunctionalSimulator):
         self.ended = defaultdict(float)  # when it has ended the last one
         self.semaphores = [deque() for _ in range(SEMAPHORE_COUNT)]
         self.stream = _Weights(plan.config, latency, memory_share)
+        self.reading = deque([0.0] * plan.config.outstanding)  # when the places of reads are free
         self.owners = {}  # of the banks of the scratchpad
         self.uses = defaultdict(
             lambda: deque(maxlen=256)
@@ -321,15 +332,27 @@ class _Machine(FunctionalSimulator):
         return start, start
 
     def _load_times(self, flags, fields, start):
-        runs, size = self._size(flags, fields)
         at = fields["memory"] - self.address
         if at >= 0 and at + fields["length"] <= len(self.memory):
             self._load(flags, fields | {"memory": at})
-        if not size:
-            return start, start
-        self.stream.loads.append((start + self.latency, size))
-        move = max(runs * 2, size / self.config.port_bytes)
-        return start + move, start + _DMA + self.latency + move + 20
+        # Bursts wait for places among those that are in flight; weights wait for loads.
+        time, held = start, 0
+        for beats in self._bursts(flags, fields):
+            time = max(time, self.reading.popleft())
+            self.reading.append(time + self.latency + beats + _REUSE)
+            held += max(beats, (self.latency + beats + _REUSE) / self.config.outstanding)
+            time += max(beats, 2)
+        self.stream.loads.append((start + self.latency, held))
+        return time, time + (_DMA + self.latency + 20) * (held > 0)
+
+    def _bursts(self, flags, fields):
+        """Beats of each burst of a load; none leaves its aligned block of memory."""
+        port = self.config.port_bytes
+        block = _BURST_BEATS * port
+        for address, _ in self._runs(flags, fields):
+            end = address + fields["length"]
+            for start in range(address // block * block, end, block):
+                yield -(-min(end, start + block) // port) - max(address, start) // port
 
     def _store_times(self, flags, fields, start):
         runs, size = self._size(flags, fields)

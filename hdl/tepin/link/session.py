@@ -55,7 +55,7 @@ class Session(Component):
     Parameters
     ----------
     down_cycles : int
-        Cycles without a frame that is right after which training begins again.
+        Cycles without a frame that is right, or before the first HELLO without one, after which training begins again.
     """
 
     def __init__(self, *, down_cycles):
@@ -91,7 +91,8 @@ class Session(Component):
         silence = Signal(range(self._down_cycles))
         gone = Signal()
         m.d.comb += gone.eq(silence == self._down_cycles - 1)
-        m.d.sync += silence.eq(Mux(self.alive, 0, silence + 1))
+        # To a side that has heard no HELLO since it trained, other frames mean nothing: its peer must train again, too.
+        m.d.sync += silence.eq(Mux(self.hello | (self.alive & heard), 0, silence + 1))
 
         said_so = Signal()
         match = (peer_phase != Phase.FRESH) & (self.number == self.peer_nonce)

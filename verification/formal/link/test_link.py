@@ -7,14 +7,15 @@ traces are looked for with small ones, from reset.
 
 import pytest
 
-from tepin.link import sender
+from tepin.link import sender, session
 from tepin_testbench.formal import Refuted, prove, reach
-from verification.formal.link import in_step, progress
+from verification.formal.link import in_step, progress, sessions
 from verification.formal.link.channel import BUGS, COVERED, Channel
 from verification.formal.link.in_step import InStep
 from verification.formal.link.pair import CHIP
 from verification.formal.link.progress import Progress
 from verification.formal.link.recovery import ANSWER_UNITS, CREDIT_UNITS, LONG_RUN, Complaint, Credit, Idles
+from verification.formal.link.sessions import LIMIT, Sessions
 
 SMALL = {"window": 4, "frame_words": 4}
 LONG = {"window"}  # what it takes a trace of many cycles to see
@@ -108,3 +109,24 @@ def test_senders_that_answer_with_one_idle_unit_less_are_found(monkeypatch):
     monkeypatch.setattr(sender, "HUNT_IDLES", 3)
     with pytest.raises(RuntimeError, match="no proof"):
         prove(InStep(**SMALL, patience=160), depth=1)
+
+
+@pytest.fixture
+def short_times(monkeypatch):
+    monkeypatch.setattr(session, "_LOCKED_CYCLES", sessions.LOCKED_CYCLES)
+
+
+@pytest.mark.slow
+def test_sessions_come_together(short_times):
+    prove(Sessions(), depth=LIMIT + 1)
+
+
+@pytest.mark.parametrize("output", sessions.COVERED)
+def test_sessions_that_were_apart_come_together(short_times, output):
+    reach(Sessions(), output, depth=sessions.COVERED[output])
+
+
+@pytest.mark.slow
+def test_sessions_that_hear_something_all_the_time_stay_apart(short_times):
+    with pytest.raises(RuntimeError, match="no proof"):
+        prove(Sessions(bug="lively"), depth=LIMIT + 1)

@@ -128,6 +128,25 @@ def test_fresh_waits_for_a_peer_that_is_not_old():
     simulate(dut, run)
 
 
+def test_join_does_not_wait_for_a_peer_that_is_up():
+    """It sends no more HELLOs; it hears those of this side, and would never train."""
+    dut = Session(down_cycles=1024)
+
+    async def run(ctx):
+        await joined(ctx, dut)
+        ctx.set(dut.alive, 1)
+        ctx.set(dut.other, 1)
+        for _ in range(1023):
+            assert ctx.get(dut.state) == LinkState.JOIN
+            await ctx.tick()
+        ctx.set(dut.lane_lock, 0)
+        for _ in range(2):
+            await ctx.tick()
+        assert ctx.get(dut.state) == LinkState.TRAIN
+
+    simulate(dut, run)
+
+
 def test_nonce_lasts_from_reset_to_reset():
     """It is odd, so never zero, and the same after training anew."""
     dut = Session(down_cycles=1024)
