@@ -88,7 +88,12 @@ def _measured(manifest):
     preset = next((name for name, other in PRESETS.items() if other == config), None)
     recorded = json.loads((files("tepin_host.data") / "figures.json").read_text(encoding="utf-8"))
     figures = recorded.get(preset, {})
-    yield from ("## Measured", "")
+    yield from (
+        "## Measured",
+        "",
+        "When scripts of the repository were last run: a chip made today may differ a little.",
+        "",
+    )
     if not figures:
         yield from ("Nothing: this configuration is no preset.", "")
         return
@@ -133,8 +138,9 @@ def _energy(energy):
         (block, *(f"{case['blocks'][block] / 1e3:,.0f}" for case in cases.values()))
         for block in next(iter(cases.values()))["blocks"]
     ]
-    for title, key, unit in (("all", "total", 1e3), ("all, `--clock-gates`", "gates", 1e3)):
-        rows.append((title, *(f"{case[key] / unit:,.0f}" for case in cases.values())))
+    for title, key in (("all", "total"), ("all, `--clock-gates`", "gates")):
+        if all(key in case for case in cases.values()):
+            rows.append((title, *(f"{case[key] / 1e3:,.0f}" for case in cases.values())))
     rows.append(("pJ per MAC", *(f"{case['total'] / case['macs']:,.1f}" for case in cases.values())))
     yield from _table(("block", *cases), rows)
 
