@@ -310,3 +310,39 @@ async def prefill_keeps_the_array_busy(dut):
     assert bench.active == 3 * passes
     # Of rows of weights, none is asked for in the cycle between two jobs.
     assert times[2] - times[0] <= 2 * max(passes, weight_rows + 1)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def largest_of_zeros_is_zero(dut):
+    config = parameters()["config"]
+    rng = options.generator("zeros")
+    memory = bytearray(rng.bytes(MEMORY))
+    layout = Layout(rng, MEMORY)
+    jobs = [
+        Job.random(
+            rng, memory, layout, config, m=2, k=5, n=3, signal=1, weights=WeightType.INT8, fill=(activation, 1),
+            output=OutputType.FLOAT32, maximum=1,
+        )
+        for activation in (1, 0)
+    ]  # fmt: skip
+    await run(dut, memory, config, jobs)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def clearing_ends(dut):
+    """As many cycles as there are rows, and a few; `cleared` stays until `clear` falls."""
+    config = parameters()["config"]
+    memory = bytearray(MEMORY)
+    bench = await Bench.start(dut, memory, config)
+    for _ in range(2):
+        dut.clear.value = 1
+        await ClockCycles(dut.clk, config["accumulator_rows"])
+        assert not dut.cleared.value
+        await ClockCycles(dut.clk, 6)
+        assert dut.cleared.value
+        await ClockCycles(dut.clk, 10)
+        assert dut.cleared.value
+        dut.clear.value = 0
+        await ClockCycles(dut.clk, 4)
+        assert not dut.cleared.value
+    assert not bench.signals and bench.scratchpad.write_count == 0
